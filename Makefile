@@ -1,0 +1,28 @@
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint clean
+
+demo: .venv/demo
+	$(BIN)/python examples/lsrtm.py --output pictures
+	$(BIN)/python examples/fwi.py --output pictures
+
+test: .venv/test
+	$(BIN)/pytest
+
+lint: .venv/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+.venv/demo: setup.cfg constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[plot,io]'
+	touch $@
+
+.venv/test: .venv/demo
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[plot,io,test]'
+	touch $@
+
+clean:
+	rm -rf .venv build *.egg-info pictures

@@ -1,0 +1,567 @@
+r"""Products, sums and adjoints of seismic operators: flat, immutable, and recognised.
+
+A product is a flat tuple of factors and a scalar. Before it runs, :func:`fuse` replaces every
+``[sampler] A [sampler.H]`` in it by the one operator that computes it without a wavefield in memory.
+Calculus follows the product rule over the same tuple:
+
+.. math:: d(f_1 \cdots f_k)\,x = \sum_i f_1 \cdots f_{i-1}\; df_i\; (f_{i+1} \cdots f_k\, x)
+
+There is no physics here. An operator takes part by answering whether it ``samples`` or
+``propagates``, what it is ``at`` another model, which ``shots`` of it remain, and its ``derivative``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pylops import LinearOperator
+from pylops.linearoperator import (
+    _AdjointLinearOperator,
+    _PowerLinearOperator,
+    _ProductLinearOperator,
+    _ScaledLinearOperator,
+    _SumLinearOperator,
+    aslinearoperator,
+)
+from scipy.sparse.linalg import LinearOperator as SciPyOperator
+
+ShotIndex = int | slice | Sequence[int]
+
+_fusion: ContextVar[bool] = ContextVar("fusion", default=True)
+
+
+@contextmanager
+def no_fusion():
+    """Run every factor by itself, through wavefields in memory: slow, and the oracle for fused products."""
+    token = _fusion.set(False)
+    try:
+        yield
+    finally:
+        _fusion.reset(token)
+
+
+class SeismicOperator(LinearOperator):
+    """A PyLops operator that composes flatly and knows its model.
+
+    Subclasses define ``_forward`` and ``_transposed`` on arrays of ``dims`` and ``dimsd``.
+    """
+
+    # Whether it records from wavefields, so that a propagation can end in it.
+    samples = False
+    # Whether it solves the wave equation, so that samplers around it fuse with it.
+    propagates = False
+    # Whether what it gives for a shot depends on what it takes for that shot alone.
+    separable = False
+    # Shots, where it has any to select.
+    nsrc = 1
+    # Its name on the source side of a propagation, where that differs.
+    source_name: str | None = None
+
+    def __init__(self, dims: Sequence[int], dimsd: Sequence[int], dtype: np.dtype, model=None) -> None:
+        dims, dimsd = tuple(int(n) for n in dims), tuple(int(n) for n in dimsd)
+        super().__init__(dtype=np.dtype(dtype), dims=dims, dimsd=dimsd)
+        self.model = model
+
+    # ------------------------------------------------------------------ what a subclass may say
+
+    def _forward(self, x: NDArray) -> NDArray:
+        raise TypeError(f"{type(self).__name__} has no forward product.")
+
+    def _transposed(self, y: NDArray) -> NDArray:
+        raise TypeError(f"{type(self).__name__} has no adjoint product.")
+
+    def at(self, *, m: ArrayLike) -> SeismicOperator:
+        """The same operator in the model with squared slowness `m` (s²/km²)."""
+        return self._at(self.model.at(m))
+
+    def _at(self, model) -> SeismicOperator:
+        return self
+
+    def __getitem__(self, index: ShotIndex) -> SeismicOperator:
+        """The same operator for the shots `data[index]` holds."""
+        raise TypeError(f"{self} has no shots to select.")
+
+    def shots_in(self, x: NDArray, index: ShotIndex) -> NDArray:
+        """What ``op[index]`` takes of an input `x` of all shots."""
+        raise TypeError(f"{self} has no shots to select.")
+
+    def shots_out(self, y: NDArray, index: ShotIndex) -> NDArray:
+        """What ``op[index]`` gives of an output `y` of all shots."""
+        raise TypeError(f"{self} has no shots to select.")
+
+    def derivative(self, this: SeismicOperator, tail: LinearOperator | None, x: NDArray) -> LinearOperator | None:
+        """Operator dm -> d(this(m)) @ (tail @ x), `this` being the operator or its adjoint; None where constant."""
+        return None
+
+    # ------------------------------------------------------------------ calculus
+
+    def jacobian(self, x: ArrayLike, wrt: str = "m") -> LinearOperator:
+        """The linear operator dm -> d(op(m) @ x)/dm dm.
+
+        Parameters
+        ----------
+        x : array of `dims` (or flat)
+            What the operator is applied to.
+        wrt : {"m"}
+            The parameter: squared slowness, s²/km².
+
+        Returns
+        -------
+        operator from `model.shape` to `dimsd`
+
+        Raises
+        ------
+        ValueError
+            If the operator does not depend on the parameter.
+        """
+        if wrt != "m":
+            raise ValueError(f"Derivatives are known with respect to 'm', not {wrt!r}.")
+        result = derivative(self, None, self._as_input(x, copy=True))
+        if result is None:
+            raise ValueError(f"{self} does not depend on m: its Jacobian is zero.")
+        return result
+
+    def linearize(self, x: ArrayLike) -> tuple[NDArray, LinearOperator]:
+        """``op @ x`` and ``op.jacobian(x)``, the background of which is left by the product where it can be.
+
+        Parameters
+        ----------
+        x : array of `dims` (or flat)
+        """
+        J = self.jacobian(x)
+        return self._forward(self._as_input(x)).reshape(self.dimsd), J
+
+    def check(self, **kwargs) -> float:
+        """Run :func:`seisops.checks.dot_test` on this operator."""
+        from seisops.checks import dot_test
+
+        return dot_test(self, **kwargs)
+
+    # ------------------------------------------------------------------ products with arrays
+
+    def _as_input(self, x: ArrayLike, *, copy: bool = False) -> NDArray:
+        x = np.asarray(x)
+        if x.size != self.shape[1] or x.shape not in (self.dims, (self.shape[1],), (1, *self.dims)):
+            raise ValueError(f"{self} takes an array of shape {self.dims} or ({self.shape[1]},), got {x.shape}.")
+        return np.array(x, self.dtype).reshape(self.dims) if copy else x.reshape(self.dims)
+
+    def _matvec(self, x: NDArray) -> NDArray:
+        return self._apply(self._forward, x, self.dims)
+
+    def _rmatvec(self, y: NDArray) -> NDArray:
+        return self._apply(self._transposed, y, self.dimsd)
+
+    def _apply(self, product, x: NDArray, dims: tuple[int, ...]) -> NDArray:
+        if np.iscomplexobj(x):
+            return self._apply(product, x.real, dims) + 1j * self._apply(product, x.imag, dims)
+        if not np.all(np.isfinite(x)):
+            raise ValueError(f"The input of {self} has {int(np.sum(~np.isfinite(x)))} values that are not finite.")
+        return np.asarray(product(x.reshape(dims))).reshape(-1)
+
+    def dot(self, x):
+        """Product with an operator, a scalar, or an array of `dims`, flat or with columns."""
+        if isinstance(x, (LinearOperator, SciPyOperator)):
+            return product(self, compose(x))
+        if np.isscalar(x):
+            return product(self, scale=x)
+        x = np.asarray(x)
+        columns = x.ndim > 1 and (x.shape[:-1] == self.dims or (x.ndim == 2 and x.shape[0] == self.shape[1]))
+        if columns and x.shape != self.dims:
+            return super().dot(x)
+        if x.shape == (1, *self.dims):
+            return self.dot(x[0])[None]
+        self._as_input(x)
+        return super().dot(x)
+
+    # ------------------------------------------------------------------ products with operators
+
+    def __rmul__(self, x):
+        return product(self, scale=x) if np.isscalar(x) else NotImplemented
+
+    def __neg__(self):
+        return product(self, scale=-1)
+
+    def __add__(self, x):
+        if not isinstance(x, (LinearOperator, SciPyOperator)):
+            return NotImplemented
+        return Sum([self, compose(x)])
+
+    def __sub__(self, x):
+        return self.__add__(-x) if isinstance(x, LinearOperator) else NotImplemented
+
+    def _adjoint(self):
+        return Adjoint(self)
+
+    def _transpose(self):
+        return self.H
+
+    # ------------------------------------------------------------------ words
+
+    @property
+    def sentence(self) -> str:
+        """The operator as it was written."""
+        return self.name or type(self).__name__
+
+    def __repr__(self) -> str:
+        return f"{self.sentence}: {self.dims} -> {self.dimsd}"
+
+
+class Adjoint(SeismicOperator):
+    """The conjugate transpose of an operator that is no product."""
+
+    def __init__(self, op: SeismicOperator) -> None:
+        super().__init__(op.dimsd, op.dims, op.dtype, op.model)
+        self.op = op
+
+    @property
+    def propagates(self) -> bool:
+        return self.op.propagates
+
+    @property
+    def separable(self) -> bool:
+        return self.op.separable
+
+    @property
+    def nsrc(self) -> int:
+        return self.op.nsrc
+
+    def propagation(self, left, right):
+        return self.op.propagation(left, right, adjoint=True)
+
+    def _forward(self, x):
+        return self.op._transposed(x)
+
+    def _transposed(self, y):
+        return self.op._forward(y)
+
+    def _adjoint(self):
+        return self.op
+
+    def _at(self, model):
+        return Adjoint(self.op._at(model))
+
+    def __getitem__(self, index):
+        return Adjoint(self.op[index])
+
+    def shots_in(self, x, index):
+        return self.op.shots_out(x, index)
+
+    def shots_out(self, y, index):
+        return self.op.shots_in(y, index)
+
+    def derivative(self, this, tail, x):
+        return self.op.derivative(this, tail, x)
+
+    @property
+    def sentence(self) -> str:
+        return f"{self.op.sentence}.H"
+
+
+class Sum(SeismicOperator):
+    """A sum of operators of one shape."""
+
+    def __init__(self, terms: Sequence[LinearOperator]) -> None:
+        flat = [t for term in terms for t in (term.terms if isinstance(term, Sum) else (term,))]
+        first = flat[0]
+        for t in flat[1:]:
+            if t.shape != first.shape:
+                raise ValueError(f"Cannot add {describe(first)} and {describe(t)}: the shapes differ.")
+        shaped = max(flat, key=lambda t: (len(t.dims), len(t.dimsd)))
+        model = next((t.model for t in flat if getattr(t, "model", None) is not None), None)
+        super().__init__(shaped.dims, shaped.dimsd, np.result_type(*(t.dtype for t in flat)), model)
+        self.terms = tuple(flat)
+
+    @property
+    def separable(self) -> bool:
+        return all(getattr(part, "separable", False) for part in self.terms)
+
+    @property
+    def nsrc(self) -> int:
+        return max(getattr(part, "nsrc", 1) for part in self.terms)
+
+    def _forward(self, x):
+        return sum(apply(t, x) for t in self.terms)
+
+    def _transposed(self, y):
+        return sum(apply(t.H, y) for t in self.terms)
+
+    def linearize(self, x):
+        x = self._as_input(x)
+        variable = [isinstance(t, SeismicOperator) and derivative(t, None, x) is not None for t in self.terms]
+        pairs = [t.linearize(x) if v else (apply(t, x), None) for t, v in zip(self.terms, variable, strict=True)]
+        jacobians = [J for _, J in pairs if J is not None]
+        return sum(y for y, _ in pairs), Sum(jacobians) if len(jacobians) > 1 else jacobians[0]
+
+    def _adjoint(self):
+        return Sum([t.H for t in self.terms])
+
+    def _transpose(self):
+        return Sum([t.T for t in self.terms])
+
+    def _at(self, model):
+        return Sum([_at(t, model) for t in self.terms])
+
+    def __getitem__(self, index):
+        return Sum([t[index] for t in self.terms])
+
+    def shots_in(self, x, index):
+        return self.terms[0].shots_in(x, index)
+
+    def shots_out(self, y, index):
+        return self.terms[0].shots_out(y, index)
+
+    @property
+    def sentence(self) -> str:
+        return "(" + " + ".join(_sentence(t) for t in self.terms) + ")"
+
+
+class Chain(SeismicOperator):
+    """A product: a scalar and a flat tuple of factors, the last of which acts first."""
+
+    def __init__(self, factors: Sequence[LinearOperator], scale: complex = 1) -> None:
+        for left, right in pairwise(factors):
+            _check_product(left, right)
+        dtype = np.result_type(*(f.dtype for f in factors))
+        if np.iscomplexobj(scale):
+            dtype = np.result_type(dtype, np.complex64)
+        model = next((f.model for f in factors if getattr(f, "model", None) is not None), None)
+        super().__init__(factors[-1].dims, factors[0].dimsd, dtype, model)
+        self.factors, self.scale = tuple(factors), scale
+
+    @property
+    def separable(self) -> bool:
+        return all(getattr(part, "separable", False) for part in self.factors)
+
+    @property
+    def nsrc(self) -> int:
+        return max(getattr(part, "nsrc", 1) for part in self.factors)
+
+    @cached_property
+    def fused(self) -> tuple[LinearOperator, ...]:
+        """The factors as they run."""
+        return fuse(self.factors)
+
+    def running(self) -> tuple[LinearOperator, ...]:
+        """The factors to run now, fused unless that is switched off."""
+        return self.fused if _fusion.get() else self.factors
+
+    def _forward(self, x):
+        for f in reversed(self.running()):
+            x = apply(f, x)
+        return self._scaled(x)
+
+    def linearize(self, x):
+        x = self._as_input(x, copy=True)
+        parts = self._derivatives(None, x)
+        J = self._join(parts)
+        if J is None or not _fusion.get():
+            return super().linearize(x)
+        backgrounds = {i: d.factors[-1].op for i, d in parts if self.factors[i].propagates}
+        end = len(self.factors)
+        for f in reversed(self.fused):
+            end -= getattr(f, "length", 1)
+            kept = backgrounds.get(end + getattr(f, "position", 0))
+            x = apply(f, x) if kept is None else f.forward_keeping(x, kept)
+        return self._scaled(x).reshape(self.dimsd), J
+
+    def _scaled(self, x):
+        return x if self.scale == 1 else _as_dtype(self.scale, x) * x
+
+    def _derivatives(self, tail, x) -> list[tuple[int, LinearOperator]]:
+        """For every factor that depends on m, its position and dm -> d(factor) @ (what stands behind it)."""
+        found = []
+        for i, f in enumerate(self.factors):
+            behind = [*self.factors[i + 1 :], *([] if tail is None else [tail])]
+            d = derivative(f, product(*behind) if behind else None, x)
+            if d is not None:
+                found.append((i, d))
+        return found
+
+    def _join(self, parts) -> LinearOperator | None:
+        """The product rule over :meth:`_derivatives`."""
+        return _sum([product(*self.factors[:i], d, scale=self.scale) for i, d in parts])
+
+    def _transposed(self, y):
+        for f in self.running():
+            y = apply(f.H, y)
+        return y if self.scale == 1 else _as_dtype(np.conj(self.scale), y) * y
+
+    def _adjoint(self):
+        return Chain([f.H for f in reversed(self.factors)], np.conj(self.scale))
+
+    def _transpose(self):
+        return Chain([f.T for f in reversed(self.factors)], self.scale)
+
+    def _at(self, model):
+        return Chain([_at(f, model) for f in self.factors], self.scale)
+
+    def __getitem__(self, index):
+        for f in self.factors:
+            if not isinstance(f, SeismicOperator):
+                raise TypeError(f"Cannot select shots of {self}: {describe(f)} does not say what a shot is.")
+        return Chain([f[index] for f in self.factors], self.scale)
+
+    def shots_in(self, x, index):
+        return self.factors[-1].shots_in(x, index)
+
+    def shots_out(self, y, index):
+        return self.factors[0].shots_out(y, index)
+
+    @property
+    def sentence(self) -> str:
+        words = phrase(self.factors)
+        return words if self.scale == 1 else f"-{words}" if self.scale == -1 else f"{self.scale:g} * {words}"
+
+
+# ---------------------------------------------------------------------- rules
+
+
+def product(*operators: LinearOperator, scale: complex = 1) -> SeismicOperator:
+    """The flat product of `operators`, the last of which acts first."""
+    factors: list[LinearOperator] = []
+    for op in operators:
+        if isinstance(op, Chain):
+            factors += op.factors
+            scale = scale * op.scale
+        else:
+            factors.append(op)
+    if len(factors) == 1 and scale == 1:
+        return factors[0]
+    return Chain(factors, scale)
+
+
+def compose(op: LinearOperator | SciPyOperator) -> LinearOperator:
+    """`op` with PyLops' own products, sums, scalings and adjoints read through, so that what is inside fuses.
+
+    Parameters
+    ----------
+    op : LinearOperator
+        Any PyLops or SciPy operator.
+
+    Returns
+    -------
+    operator
+        Equal to `op`; a flat product where `op` holds operators of this library.
+
+    Examples
+    --------
+    >>> import numpy as np, pylops, seisops as so
+    >>> model = so.Model(v=np.full((21, 21), 2.0), spacing=10)
+    >>> rec = so.Geometry([[[50.0, 50.0]]], dt=2, t=100)
+    >>> Pr, A = so.Projection(model, rec), so.Modeling(model, rec)
+    >>> M = pylops.Identity(Pr.shape[0], dtype="float32")
+    >>> len(so.compose(M @ (Pr @ A)).factors)
+    3
+    """
+    if isinstance(op, SeismicOperator):
+        return op
+    op = aslinearoperator(op)
+    if not _holds_seismic(op):
+        return op
+    match op:
+        case _ProductLinearOperator(args=(a, b)):
+            result = product(compose(a), compose(b))
+        case _ScaledLinearOperator(args=(a, alpha)):
+            result = product(compose(a), scale=alpha)
+        case _SumLinearOperator(args=(a, b)):
+            result = Sum([compose(a), compose(b)])
+        case _AdjointLinearOperator(args=(a,)):
+            result = compose(a).H
+        case _PowerLinearOperator(args=(a, p)) if p > 0:
+            result = product(*[compose(a)] * p)
+        case _:
+            result = op
+    return result
+
+
+def fuse(factors: Sequence[LinearOperator]) -> tuple[LinearOperator, ...]:
+    """Replace every ``[sampler] A [sampler.H]`` by the propagation that computes it in one go."""
+    result: list[LinearOperator] = []
+    waiting = list(factors)
+    while waiting:
+        f = waiting.pop(0)
+        if isinstance(f, SeismicOperator) and f.propagates:
+            left = result.pop() if result and getattr(result[-1], "samples", False) else None
+            injects = waiting and isinstance(waiting[0], Adjoint) and waiting[0].op.samples
+            right = waiting.pop(0).op if injects else None
+            f = f.propagation(left, right)
+        result.append(f)
+    return tuple(result)
+
+
+def derivative(op: LinearOperator, tail: LinearOperator | None, x: NDArray) -> LinearOperator | None:
+    """Operator dm -> d(op(m)) @ (tail @ x), or None where `op` is constant."""
+    if isinstance(op, Sum):
+        return _sum([d for t in op.terms if (d := derivative(t, tail, x)) is not None])
+    if isinstance(op, Chain):
+        return op._join(op._derivatives(tail, x))
+    return op.derivative(op, tail, x) if isinstance(op, SeismicOperator) else None
+
+
+def _sum(terms: list[LinearOperator]) -> LinearOperator | None:
+    return Sum(terms) if len(terms) > 1 else terms[0] if terms else None
+
+
+def apply(op: LinearOperator, x: NDArray) -> NDArray:
+    """`op` times an array of its dims, as an array of its dimsd."""
+    if isinstance(op, SeismicOperator) and not np.iscomplexobj(x):
+        return op._forward(x.reshape(op.dims)).reshape(op.dimsd)
+    return op.matvec(x.reshape(-1)).reshape(op.dimsd)
+
+
+def describe(op: LinearOperator) -> str:
+    """An operator with its shapes, for messages."""
+    return repr(op) if isinstance(op, SeismicOperator) else f"{type(op).__name__}: {op.dims} -> {op.dimsd}"
+
+
+def phrase(factors: Sequence[LinearOperator]) -> str:
+    """A product as it is written, with the source's name for what stands on the source side of A or A.H."""
+
+    def word(i: int, f: LinearOperator) -> str:
+        before, after = factors[i - 1] if i else None, factors[i + 1] if i + 1 < len(factors) else None
+        if isinstance(f, Adjoint) and getattr(before, "propagates", False) and not isinstance(before, Adjoint):
+            return f"{f.op.source_name or f.op.sentence}.H"
+        if getattr(f, "source_name", None) and getattr(after, "propagates", False) and isinstance(after, Adjoint):
+            return f.source_name
+        return _sentence(f)
+
+    return " @ ".join(word(i, f) for i, f in enumerate(factors))
+
+
+def _sentence(op: LinearOperator) -> str:
+    return op.sentence if isinstance(op, SeismicOperator) else type(op).__name__.strip("_")
+
+
+def _at(op: LinearOperator, model) -> LinearOperator:
+    return op._at(model) if isinstance(op, SeismicOperator) else op
+
+
+def _as_dtype(scale: complex, x: NDArray):
+    """A scalar that does not promote `x`, as PyLops scales."""
+    return scale if np.iscomplexobj(scale) else x.dtype.type(scale)
+
+
+def _holds_seismic(op: LinearOperator) -> bool:
+    if isinstance(op, SeismicOperator):
+        return True
+    return any(isinstance(a, LinearOperator) and _holds_seismic(a) for a in getattr(op, "args", ()))
+
+
+def _check_product(left: LinearOperator, right: LinearOperator) -> None:
+    if left.shape[1] != right.shape[0]:
+        raise ValueError(
+            f"Cannot multiply {describe(left)} by {describe(right)}: the left takes {left.dims}, the right gives "
+            f"{right.dimsd}. Operators of one product need the same shots, model grid and recording time t."
+        )
+    keys = [m.grid_key for op in (left, right) if (m := getattr(op, "model", None)) is not None]
+    if len(keys) == 2 and keys[0] != keys[1]:
+        raise ValueError(
+            f"Cannot multiply {describe(left)} by {describe(right)}: their models have different grids, "
+            f"{left.model} and {right.model}."
+        )

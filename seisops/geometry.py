@@ -1,0 +1,181 @@
+"""Where and when a survey measures: the points of every shot and the time axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import floor
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+class Geometry:
+    """Points of every shot, sources or receivers, with their time axis.
+
+    Parameters
+    ----------
+    positions : array (shot, point, axis), or a list of arrays (point, axis), m
+        A list may hold a different number of points for every shot.
+    dt : float, ms
+        Sampling interval.
+    t : float, ms, optional
+        Recording time. Give either `t` or `nt`.
+    nt : int, optional
+        Number of samples.
+
+    Attributes
+    ----------
+    nsrc, nt : int
+        Number of shots and of samples.
+    npoint : int or tuple of int
+        Points of every shot, a tuple when the shots differ.
+    shape : tuple of int
+        Shape of the data, (nsrc, npoint, nt); (size,) when the shots differ.
+    time : array (nt,), ms
+
+    Raises
+    ------
+    ValueError
+        For positions that are not (shot, point, axis) or not finite, or an unusable time axis.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> x = np.linspace(100, 900, 5)
+    >>> geometry = so.Geometry(np.stack([x, np.full(5, 20.0)], 1)[:, None], dt=2.0, t=1000.0)
+    >>> geometry
+    Geometry(5 shots x 1 point, 501 samples of 2 ms)
+    >>> len(geometry), geometry[1:3].shape, geometry[0].shape
+    (5, (2, 1, 501), (1, 501))
+    """
+
+    def __init__(
+        self,
+        positions: ArrayLike | Sequence[ArrayLike],
+        *,
+        dt: float,
+        t: float | None = None,
+        nt: int | None = None,
+    ) -> None:
+        self.positions = _positions(positions)
+        if not (np.isfinite(dt) and dt > 0):
+            raise ValueError(f"The sampling interval dt must be positive, got {dt} ms.")
+        if (t is None) == (nt is None):
+            raise ValueError("Give either the recording time t (ms) or the number of samples nt.")
+        if t is not None and not (np.isfinite(t) and t >= dt):
+            raise ValueError(f"The recording time must be at least one sample of {dt} ms, got t = {t} ms.")
+        if nt is not None and (int(nt) != nt or nt < 2):
+            raise ValueError(f"nt must be a whole number of at least 2 samples, got {nt}.")
+        self.dt = float(dt)
+        self.nt = int(nt) if nt is not None else floor(t / dt * (1 + 1e-9)) + 1
+        self.t = float(t) if t is not None else (self.nt - 1) * self.dt
+        self.single = False
+
+    @property
+    def nsrc(self) -> int:
+        """Number of shots."""
+        return len(self.positions)
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """Number of points of every shot."""
+        return tuple(len(p) for p in self.positions)
+
+    @property
+    def ragged(self) -> bool:
+        """Whether the shots differ in their number of points."""
+        return len(set(self.counts)) > 1
+
+    @property
+    def npoint(self) -> int | tuple[int, ...]:
+        """Number of points of every shot; a tuple when they differ."""
+        return self.counts if self.ragged else self.counts[0]
+
+    @property
+    def ndim(self) -> int:
+        """Number of space axes."""
+        return self.positions[0].shape[1]
+
+    @property
+    def lead(self) -> tuple[int, ...]:
+        """The shot axis of every array of this survey: (nsrc,), or () for the one shot `geometry[i]`."""
+        return () if self.single else (self.nsrc,)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the data."""
+        if self.ragged:
+            return (sum(self.counts) * self.nt,)
+        return (*self.lead, self.counts[0], self.nt)
+
+    @property
+    def time(self) -> NDArray:
+        """Time of every sample, ms."""
+        return np.arange(self.nt) * self.dt
+
+    def split(self, d: ArrayLike) -> list[NDArray]:
+        """The data of every shot as arrays (npoint, nt), from flat or shaped data."""
+        d = np.asarray(d)
+        sizes = [n * self.nt for n in self.counts]
+        if d.size != sum(sizes):
+            raise ValueError(f"The data have {d.size} samples, {self} has {sum(sizes)}.")
+        parts = np.split(d.reshape(-1), np.cumsum(sizes)[:-1])
+        return [p.reshape(-1, self.nt) for p in parts]
+
+    def join(self, shots: Sequence[ArrayLike]) -> NDArray:
+        """The inverse of :meth:`split`: shot records to data of `shape`."""
+        shots = [np.asarray(s) for s in shots]
+        expected = [(n, self.nt) for n in self.counts]
+        if [s.shape for s in shots] != expected:
+            raise ValueError(f"The records have shapes {[s.shape for s in shots]}, {self} expects {expected}.")
+        return np.concatenate([s.reshape(-1) for s in shots]).reshape(self.shape)
+
+    def __len__(self) -> int:
+        return self.nsrc
+
+    def __getitem__(self, index: int | slice | Sequence[int]) -> Geometry:
+        """The shots that `data[index]` holds; a whole number drops the shot axis, as it does for an array."""
+        if self.single:
+            raise IndexError(f"{self} is one shot already: it has no shot axis to index.")
+        chosen = shot_indices(index, self.nsrc)
+        other = object.__new__(Geometry)
+        other.__dict__.update(self.__dict__, positions=tuple(self.positions[i] for i in chosen))
+        other.single = isinstance(index, (int, np.integer))
+        return other
+
+    def __repr__(self) -> str:
+        low, high = min(self.counts), max(self.counts)
+        points = f"{low}-{high}" if self.ragged else f"{low}"
+        return (
+            f"Geometry({self.nsrc} shot{'s' * (self.nsrc != 1)} x {points} point{'s' * (high != 1)}, "
+            f"{self.nt} samples of {self.dt:g} ms)"
+        )
+
+
+def shot_indices(index: int | slice | Sequence[int], nsrc: int) -> list[int]:
+    """The shots `index` selects among `nsrc`, as NumPy would; at least one."""
+    try:
+        chosen = np.atleast_1d(np.arange(nsrc)[index if isinstance(index, slice) else np.asarray(index)]).tolist()
+    except IndexError as error:
+        raise IndexError(f"Shots {index} do not exist among {nsrc} (0 to {nsrc - 1}).") from error
+    if not chosen:
+        raise IndexError(f"Shots {index} select nothing among {nsrc}.")
+    return chosen
+
+
+def _positions(positions: ArrayLike | Sequence[ArrayLike]) -> tuple[NDArray, ...]:
+    shots = tuple(np.array(p, dtype=np.float64) for p in positions)
+    if not shots:
+        raise ValueError("A survey needs at least one shot.")
+    for i, p in enumerate(shots):
+        if p.ndim != 2 or p.shape[1] not in (2, 3) or not len(p):
+            raise ValueError(
+                f"Positions have axes (shot, point, axis) with 2 or 3 coordinates; shot {i} has shape {p.shape}. "
+                "Use positions[:, None] for one point per shot, positions[None] for one shot."
+            )
+        if not np.all(np.isfinite(p)):
+            raise ValueError(f"Shot {i} has positions that are not finite.")
+        p.flags.writeable = False
+    if len({p.shape[1] for p in shots}) > 1:
+        raise ValueError("All shots must have the same number of coordinates.")
+    return shots

@@ -1,0 +1,278 @@
+"""The earth: grid, squared slowness, absorbing layer, free surface and the pinned time step."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from math import factorial, floor, log10, sqrt
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+VMAX_MARGIN = 1.1
+
+
+def _freeze(array: NDArray) -> NDArray:
+    array.flags.writeable = False
+    return array
+
+
+def _per_axis(value: ArrayLike, ndim: int, name: str) -> tuple[float, ...]:
+    values = tuple(float(x) for x in np.broadcast_to(np.asarray(value, dtype=float), (ndim,)))
+    if not np.all(np.isfinite(values)):
+        raise ValueError(f"{name} must be finite, got {values}.")
+    return values
+
+
+def _round_down(x: float) -> float:
+    """Four significant digits, never more than `x`: a time step that prints well."""
+    unit = 10.0 ** (floor(log10(x)) - 3)
+    return floor(x / unit * (1 + 1e-12)) * unit
+
+
+def _second_derivative_norm(order: int) -> float:
+    """Sum of the absolute weights of the central second derivative (Fornberg 1988, Math. Comput. 51)."""
+    p = order // 2
+    weights = [2 * factorial(p) ** 2 / (k**2 * factorial(p - k) * factorial(p + k)) for k in range(1, p + 1)]
+    alternating = sum(w * (-1) ** (k + 1) for k, w in enumerate(weights, 1))
+    return 2 * abs(alternating) + 2 * sum(weights)
+
+
+class Model:
+    r"""Acoustic earth model of constant density on a regular grid.
+
+    The wave equation is :math:`m\,\partial_t^2 u - \nabla^2 u = q` with the squared slowness
+    :math:`m = 1/v^2`. A model never changes: :meth:`at` gives the same grid and the same time
+    step with another squared slowness.
+
+    Parameters
+    ----------
+    v : array, axes (x, z) or (x, y, z), km/s
+        Velocity. Give either `v` or `m`.
+    m : array, axes (x, z) or (x, y, z), s²/km²
+        Squared slowness, :math:`1/v^2`.
+    spacing : float or sequence of float, m
+        Grid spacing of every axis.
+    origin : sequence of float, m, optional
+        Position of the first grid point; zero by default.
+    absorb : int
+        Cells of the absorbing layer (CPML) added on every side.
+    free_surface : bool
+        A pressure-free surface at the first grid point of the last axis instead of a layer.
+    space_order : int
+        Order of accuracy of the Laplacian; even.
+    dt : float, ms, optional
+        Computational time step; the stability limit of `vmax` by default.
+    vmax : float, km/s, optional
+        The velocity that `dt` and the absorbing layer are made for; 1.1 times the model's own by default.
+    correct_dispersion : bool
+        Remove the dispersion of the time stepping from the data.
+    dtype : {"float32", "float64"}
+        Precision of every operator made from the model.
+
+    Attributes
+    ----------
+    m, v : read-only array of `shape`
+    shape, padded_shape : tuple of int
+        The grid without and with the absorbing layer.
+    dt, vmax : float
+        The pinned time step (ms) and the velocity it was made for (km/s).
+
+    Raises
+    ------
+    ValueError
+        For velocities that are not positive and finite, a time step above the stability limit,
+        or a grid that cannot hold the stencil.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> so.Model(v=np.full((101, 51), 2.0), spacing=(10, 10))
+    Model(101 x 51, spacing 10 x 10 m, v 2-2 km/s, dt 2.521 ms, CPML 10 cells, float32)
+    """
+
+    def __init__(
+        self,
+        *,
+        v: ArrayLike | None = None,
+        m: ArrayLike | None = None,
+        spacing: ArrayLike,
+        origin: ArrayLike | None = None,
+        absorb: int = 10,
+        free_surface: bool = False,
+        space_order: int = 8,
+        dt: float | None = None,
+        vmax: float | None = None,
+        correct_dispersion: bool = True,
+        dtype: str | type = "float32",
+    ) -> None:
+        if (v is None) == (m is None):
+            raise ValueError("Give either the velocity v (km/s) or the squared slowness m (s²/km²).")
+        self.dtype = np.dtype(dtype)
+        if self.dtype not in (np.dtype("float32"), np.dtype("float64")):
+            raise ValueError(f"dtype must be float32 or float64, got {self.dtype}.")
+        self.m = _squared_slowness(v, m, self.dtype)
+        self.shape = self.m.shape
+        self.spacing = _per_axis(spacing, self.ndim, "spacing")
+        if min(self.spacing) <= 0:
+            raise ValueError(f"Grid spacing must be positive, got {self.spacing} m.")
+        self.origin = _per_axis(0.0 if origin is None else origin, self.ndim, "origin")
+        if absorb < 0 or int(absorb) != absorb:
+            raise ValueError(f"absorb is a number of cells, 0 or more; got {absorb}.")
+        if space_order < 2 or space_order % 2:
+            raise ValueError(f"space_order must be even and at least 2, got {space_order}.")
+        self.absorb, self.space_order = int(absorb), int(space_order)
+        self.free_surface, self.correct_dispersion = bool(free_surface), bool(correct_dispersion)
+        if self.free_surface and self.shape[-1] <= self.space_order:
+            raise ValueError(
+                f"A free surface needs more than space_order = {self.space_order} grid points in depth; "
+                f"the model has {self.shape[-1]}. Refine the grid or lower space_order."
+            )
+        self.vmax = float(vmax) if vmax is not None else VMAX_MARGIN * float(self.v.max())
+        if not (np.isfinite(self.vmax) and self.vmax > 0):
+            raise ValueError(f"vmax must be positive, got {self.vmax} km/s.")
+        self.dt = float(dt) if dt is not None else _round_down(self._stable_step(self.vmax))
+        if not (np.isfinite(self.dt) and self.dt > 0):
+            raise ValueError(f"dt must be positive, got {self.dt} ms.")
+        self._check_speed(self.v)
+        self._frozen = True
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if getattr(self, "_frozen", False):
+            raise AttributeError(f"A Model does not change; for another {name} use Model(...) or .at(m=...).")
+        object.__setattr__(self, name, value)
+
+    # ------------------------------------------------------------------ the grid
+
+    @property
+    def ndim(self) -> int:
+        """Number of space axes, 2 or 3."""
+        return self.m.ndim
+
+    @cached_property
+    def v(self) -> NDArray:
+        """Velocity in km/s."""
+        return _freeze((1 / np.sqrt(self.m)).astype(self.dtype))
+
+    @property
+    def pad_widths(self) -> tuple[tuple[int, int], ...]:
+        """Cells of the layer before and after every axis."""
+        widths = [(self.absorb, self.absorb)] * self.ndim
+        if self.free_surface:
+            widths[-1] = (0, self.absorb)
+        return tuple(widths)
+
+    @property
+    def padded_shape(self) -> tuple[int, ...]:
+        """Shape of a wavefield: the grid with its absorbing layer."""
+        return tuple(n + a + b for n, (a, b) in zip(self.shape, self.pad_widths, strict=True))
+
+    @property
+    def interior(self) -> tuple[slice, ...]:
+        """Slices of the physical grid inside the padded one."""
+        return tuple(slice(a, a + n) for n, (a, _) in zip(self.shape, self.pad_widths, strict=True))
+
+    @property
+    def extent(self) -> tuple[tuple[float, float], ...]:
+        """First and last position of every axis, m."""
+        return tuple((o, o + (n - 1) * d) for o, n, d in zip(self.origin, self.shape, self.spacing, strict=True))
+
+    @property
+    def grid_key(self) -> tuple:
+        """All that must agree for two models to share wavefields."""
+        return (self.shape, self.spacing, self.origin, self.absorb, self.free_surface, self.space_order,
+                self.dt, self.vmax, self.correct_dispersion, self.dtype.name)  # fmt: skip
+
+    def crop(self, u: NDArray) -> NDArray:
+        """Physical part of `u`, an array whose last axes are `padded_shape`."""
+        return u[(..., *self.interior)]
+
+    def embed(self, w: NDArray) -> NDArray:
+        """`w` on the padded grid with zeros in the layer: the transpose of :meth:`crop`."""
+        lead = w.shape[: w.ndim - self.ndim]
+        out = np.zeros((*lead, *self.padded_shape), w.dtype)
+        self.crop(out)[...] = w
+        return out
+
+    def pad(self, x: NDArray) -> NDArray:
+        """`x` on the padded grid, extended into the layer by its edge values."""
+        return np.pad(x, self.pad_widths, mode="edge")
+
+    def pad_adjoint(self, y: NDArray) -> NDArray:
+        """The transpose of :meth:`pad`: what lies in the layer is added to the edge it came from."""
+        for axis, (a, b) in enumerate(self.pad_widths):
+            n = self.shape[axis]
+            y = np.moveaxis(y, axis, 0)
+            inner = y[a : a + n].copy()
+            inner[0] += y[:a].sum(axis=0)
+            inner[-1] += y[a + n : a + n + b].sum(axis=0)
+            y = np.moveaxis(inner, 0, axis)
+        return np.ascontiguousarray(y)
+
+    @cached_property
+    def dinv(self) -> NDArray:
+        """dt²/m on the padded grid (m²), the inverse of the leading coefficient of the scheme."""
+        return _freeze((self.dt**2 / self.pad(self.m.astype(np.float64))).astype(self.dtype))
+
+    # ------------------------------------------------------------------ other models
+
+    def at(self, m: ArrayLike) -> Model:
+        """The same grid and time step with another squared slowness.
+
+        Parameters
+        ----------
+        m : array of `shape` (or flat), s²/km²
+
+        Raises
+        ------
+        ValueError
+            If `m` is not positive and finite, or too fast for the pinned time step.
+        """
+        m = np.asarray(m)
+        if m.size != self.m.size:
+            raise ValueError(f"The squared slowness has shape {m.shape}, the model has {self.shape}.")
+        other = object.__new__(Model)
+        kept = {k: x for k, x in self.__dict__.items() if k not in ("m", "v", "dinv")}
+        other.__dict__.update(kept, m=_squared_slowness(None, m.reshape(self.shape), self.dtype))
+        other._check_speed(other.v)
+        return other
+
+    def _stable_step(self, velocity: float) -> float:
+        """The leapfrog limit: dt² v² times the largest eigenvalue of -Laplacian is 4."""
+        weights = _second_derivative_norm(self.space_order)
+        return 2.0 / (velocity * sqrt(sum(weights / d**2 for d in self.spacing)))
+
+    def _check_speed(self, v: NDArray) -> None:
+        limit, fastest = self._stable_step(1.0) / self.dt, float(v.max())
+        if fastest > limit * (1 + 1e-5):
+            raise ValueError(
+                f"The fastest velocity, {fastest:.4g} km/s, is above {limit:.4g} km/s, the stability limit of the "
+                f"time step {self.dt:.4g} ms. Make the model with Model(..., vmax={fastest * 1.02:.3g}) "
+                f"or Model(..., dt={_round_down(self._stable_step(fastest)):.4g})."
+            )
+
+    def __repr__(self) -> str:
+        def by(values):
+            return " x ".join(f"{x:g}" for x in values)
+
+        top = ", free surface" if self.free_surface else ""
+        return (
+            f"Model({by(self.shape)}, spacing {by(self.spacing)} m, v {self.v.min():.4g}-{self.v.max():.4g} km/s, "
+            f"dt {self.dt:.4g} ms, CPML {self.absorb} cells{top}, {self.dtype.name})"
+        )
+
+
+def _squared_slowness(v: ArrayLike | None, m: ArrayLike | None, dtype: np.dtype) -> NDArray:
+    values = np.asarray(v if m is None else m, dtype=np.float64)
+    what = "velocity" if m is None else "squared slowness"
+    if values.ndim not in (2, 3):
+        raise ValueError(f"The {what} must have axes (x, z) or (x, y, z), got shape {values.shape}.")
+    if min(values.shape) < 2:
+        raise ValueError(f"The {what} needs at least two grid points along every axis, got {values.shape}.")
+    bad = ~(np.isfinite(values) & (values > 0))
+    if bad.any():
+        where = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(
+            f"The {what} must be positive and finite; {int(bad.sum())} of {values.size} values are not, "
+            f"the first at {where}: {values[where]}."
+        )
+    return _freeze((1 / values**2 if m is None else values).astype(dtype))

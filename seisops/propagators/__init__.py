@@ -1,0 +1,1 @@
+"""All that touches Devito: equations, kernels, and the march of one shot."""

@@ -1,0 +1,129 @@
+r"""How a wavefield meets the outside: each coupling is a source term and, transposed, a measurement.
+
+==================== =============================== ======================================
+coupling             source term s_n                  measurement
+==================== =============================== ======================================
+Points               R^T f_n                          f_n = R u_n
+LowRank              w(x) q_n                         w = sum_n q_n u_n
+Wavefield            f_n                              f_n = u_n
+Scattering           -dm(x) g_n                       dm = -sum_n g_n u_n
+SecondDifference     (measures only)                  g_n = (u_{n+1} - 2 u_n + u_{n-1}) / h^2
+==================== =============================== ======================================
+
+A coupling is only structure: what a kernel is compiled from. Its ``fields`` are the Devito functions
+it needs, named after `tag`; `payload` names the one that carries the values in or out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from devito import Eq, Function, Grid, Inc, PrecomputedSparseTimeFunction, TimeFunction
+
+from seisops.propagators.equations import March
+
+
+def _series(name: str, grid: Grid, nt: int) -> TimeFunction:
+    """A value for every time step."""
+    time = grid.time_dim
+    return TimeFunction(name=name, grid=grid, dimensions=(time,), shape=(nt,), save=nt, time_order=0)
+
+
+def _history(name: str, grid: Grid, nt: int) -> TimeFunction:
+    """A grid for every time step."""
+    return TimeFunction(name=name, grid=grid, save=nt, time_order=0, space_order=0)
+
+
+def _map(name: str, grid: Grid) -> Function:
+    """A value for every node."""
+    return Function(name=name, grid=grid, space_order=0)
+
+
+@dataclass(frozen=True)
+class Points:
+    """Points with precomputed weights, `half_width` nodes on either side."""
+
+    half_width: int
+    payload = "series"
+    additive = False
+
+    def fields(self, tag: str, grid: Grid, nt: int, npoint: int = 1) -> dict:
+        r, ndim = self.half_width, grid.dim
+        series = PrecomputedSparseTimeFunction(
+            name=f"{tag}_series", grid=grid, nt=nt, npoint=npoint, r=r,
+            gridpoints=np.full((npoint, ndim), r - 1, np.int32),
+            interpolation_coeffs=np.zeros((npoint, ndim, 2 * r), grid.dtype),
+        )  # fmt: skip
+        return {"series": series}
+
+    def source(self, f: dict, march: March, u, dinv) -> list:
+        return f["series"].inject(march.ahead(u), expr=f["series"] * dinv)
+
+    def measure(self, f: dict, march: March, u, h) -> list:
+        return f["series"].interpolate(u)
+
+
+@dataclass(frozen=True)
+class LowRank:
+    """One weight for every node, one wavelet for all."""
+
+    payload = "weights"
+    additive = True
+
+    def fields(self, tag: str, grid: Grid, nt: int) -> dict:
+        return {"weights": _map(f"{tag}_w", grid), "wavelet": _series(f"{tag}_q", grid, nt)}
+
+    def source(self, f: dict, march: March, u, dinv) -> list:
+        return [Inc(march.ahead(u), dinv * f["weights"] * f["wavelet"])]
+
+    def measure(self, f: dict, march: March, u, h) -> list:
+        return [Inc(f["weights"], f["wavelet"] * u)]
+
+
+@dataclass(frozen=True)
+class Wavefield:
+    """Every node at every step."""
+
+    payload = "history"
+    additive = False
+
+    def fields(self, tag: str, grid: Grid, nt: int) -> dict:
+        return {"history": _history(f"{tag}_u", grid, nt)}
+
+    def source(self, f: dict, march: March, u, dinv) -> list:
+        return [Inc(march.ahead(u), dinv * f["history"])]
+
+    def measure(self, f: dict, march: March, u, h) -> list:
+        return [Eq(f["history"], u)]
+
+
+@dataclass(frozen=True)
+class Scattering:
+    """A perturbation of the model, in the second time difference g of a background wavefield."""
+
+    payload = "perturbation"
+    additive = True
+
+    def fields(self, tag: str, grid: Grid, nt: int) -> dict:
+        return {"perturbation": _map(f"{tag}_dm", grid), "background": _history(f"{tag}_g", grid, nt)}
+
+    def source(self, f: dict, march: March, u, dinv) -> list:
+        return [Inc(march.ahead(u), -dinv * f["perturbation"] * f["background"])]
+
+    def measure(self, f: dict, march: March, u, h) -> list:
+        return [Inc(f["perturbation"], -f["background"] * u)]
+
+
+@dataclass(frozen=True)
+class SecondDifference:
+    """The second time difference of the wavefield, which scatters off a perturbation."""
+
+    payload = "background"
+    additive = False
+
+    def fields(self, tag: str, grid: Grid, nt: int) -> dict:
+        return {"background": _history(f"{tag}_g", grid, nt)}
+
+    def measure(self, f: dict, march: March, u, h) -> list:
+        return [Eq(f["background"], (march.ahead(u) - 2 * u + march.behind(u)) / h**2)]

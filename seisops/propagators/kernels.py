@@ -1,0 +1,228 @@
+"""Compiled kernels: one Devito operator per structure, kept for the process and on disk.
+
+A kernel depends on the structure of the computation alone; grid shape, spacing, time step, model and
+points are arguments, so another model, shot or survey compiles nothing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import logging
+import os
+import pickle
+import sys
+import tempfile
+import threading
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import devito
+import numpy as np
+from devito import Constant, Function, Grid, Operator, TimeFunction, configuration
+from devito.logger import logger
+
+from seisops.propagators import equations
+from seisops.propagators.couplings import LowRank, Points, Scattering, SecondDifference, Wavefield
+from seisops.propagators.equations import Layer, March, Side
+
+Coupling = Points | LowRank | Wavefield | Scattering | SecondDifference
+
+
+@dataclass(frozen=True)
+class KernelSpec:
+    """All that a kernel is compiled from."""
+
+    ndim: int
+    dtype: str
+    space_order: int
+    absorb: int
+    sides: tuple[tuple[str, ...], ...]
+    free_surface: bool
+    adjoint: bool
+    source: Coupling
+    measures: tuple[Coupling, ...]
+
+    @cached_property
+    def halo(self) -> int:
+        """Nodes around the padded grid that a stencil or a point may touch."""
+        half_widths = [c.half_width for c in (self.source, *self.measures) if isinstance(c, Points)]
+        return max([self.space_order, *(r + r % 2 for r in half_widths)])
+
+
+@dataclass(frozen=True, eq=False)
+class FieldSet:
+    """The Devito functions of one kernel on one grid."""
+
+    u: TimeFunction
+    dinv: Function
+    layers: list[Layer]
+    source: dict
+    measures: list[dict]
+
+    def all(self):
+        """Every function of the set."""
+        yield from (self.u, self.dinv)
+        for layer in self.layers:
+            yield from (layer.a, layer.b, layer.psi, layer.zeta)
+        for f in (self.source, *self.measures):
+            yield from f.values()
+
+
+def make_fields(spec: KernelSpec, grid: Grid, nt: int, npoints: dict[str, int]) -> FieldSet:
+    """The functions of a kernel on `grid`, with room for `nt` steps and `npoints[tag]` points."""
+
+    def coupled(coupling: Coupling, tag: str) -> dict:
+        size = {"npoint": npoints[tag]} if tag in npoints else {}
+        return coupling.fields(tag, grid, nt, **size)
+
+    order = spec.halo
+    layers = []
+    for axis, (d, sides) in enumerate(zip(grid.dimensions, spec.sides, strict=True)):
+        if not sides:
+            continue
+        profiles = (
+            Function(name=f"{x}{axis}", grid=grid, dimensions=(d,), shape=(grid.shape[axis],), space_order=order)
+            for x in "ab"
+        )
+        memory = (TimeFunction(name=f"{x}{axis}", grid=grid, time_order=1, space_order=order) for x in ("psi", "zeta"))
+        strips = [Side(axis, side, spec.absorb + spec.space_order // 2, grid) for side in sides]
+        layers.append(Layer(d, *profiles, *memory, strips))
+    return FieldSet(
+        u=TimeFunction(name="u", grid=grid, time_order=2, space_order=order),
+        dinv=Function(name="dinv", grid=grid, space_order=order),
+        layers=layers,
+        source=coupled(spec.source, "src"),
+        measures=[coupled(c, f"rec{i}") for i, c in enumerate(spec.measures)],
+    )
+
+
+def _equations(spec: KernelSpec, f: FieldSet) -> list:
+    march, order, u = March(spec.adjoint), spec.space_order, f.u
+    h = Constant(name="h", dtype=np.dtype(spec.dtype).type)
+    step = equations.wave(march, u, f.dinv, order)
+    step += equations.absorbing_layer(march, u, f.dinv, f.layers, order)
+    step += spec.source.source(f.source, march, u, f.dinv)
+    if spec.free_surface:
+        step += equations.free_surface(march, u, order)
+    for coupling, fields in zip(spec.measures, f.measures, strict=True):
+        step += coupling.measure(fields, march, u, h)
+    return step
+
+
+def _build(spec: KernelSpec) -> Operator:
+    shape = (4 * (spec.halo + spec.absorb),) * spec.ndim
+    fields = make_fields(spec, Grid(shape, dtype=np.dtype(spec.dtype).type), 4, {})
+    return Operator(_equations(spec, fields), name="March", **_build_options())
+
+
+def _build_options() -> dict:
+    """OpenMP for this operator unless the user's Devito configuration says how to parallelise."""
+    threaded = {"C": "openmp", "CXX": "CXXopenmp"}.get(configuration["language"])
+    return {"language": threaded} if threaded else {}
+
+
+_kernels: dict[KernelSpec, Operator] = {}
+_building = threading.RLock()
+# How many kernels this process has built from their equations; nothing built twice is a law of the tests.
+built = 0
+
+
+def kernel(spec: KernelSpec) -> Operator:
+    """The compiled operator of `spec`: from this process, from disk, or built now."""
+    global built
+    found = _kernels.get(spec)
+    if found is not None:
+        return found
+    with _building, quiet():
+        if spec not in _kernels:
+            path = _cache_path(spec)
+            operator = _load(path)
+            if operator is None:
+                operator = _build(spec)
+                built += 1
+                with _float_environment():
+                    _ = operator.cfunction
+                _save(path, operator)
+            with _float_environment():
+                _ = operator.cfunction
+            _kernels[spec] = operator
+    return _kernels[spec]
+
+
+def _cache_path(spec: KernelSpec) -> Path:
+    """A file in a folder only this user can read, named after all a binary depends on."""
+    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    host = (sys.version, devito.__version__, np.__version__, str(configuration["platform"]),
+            str(configuration["compiler"]), configuration["language"], configuration["mpi"], str(_cpu()),
+            str(configuration["opt"]), _sources())  # fmt: skip
+    name = hashlib.sha256(repr((host, spec)).encode()).hexdigest()[:32]
+    return root / "seisops" / "kernels" / f"{name}.pickle"
+
+
+def _cpu() -> tuple:
+    from devito.arch.archinfo import get_cpu_info
+
+    info = get_cpu_info()
+    return (info.get("brand"), tuple(sorted(info.get("flags") or ())))
+
+
+def _sources() -> str:
+    """The text the equations are written in: an edited equation is another kernel."""
+    here = Path(__file__).parent
+    return hashlib.sha256(b"".join((here / f"{n}.py").read_bytes() for n in ("equations", "couplings", "kernels"))
+                          ).hexdigest()  # fmt: skip
+
+
+def _load(path: Path) -> Operator | None:
+    if not path.is_file():
+        return None
+    try:
+        return pickle.loads(path.read_bytes())
+    except (pickle.UnpicklingError, EOFError, AttributeError, ImportError, IndexError):
+        path.unlink(missing_ok=True)  # a truncated or outdated file: built again
+        return None
+
+
+def _save(path: Path, operator: Operator) -> None:
+    """Write whole or not at all; a disk that cannot be written costs the next process a build."""
+    with suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            pickle.dump(operator, file)
+        os.replace(file.name, path)
+
+
+_inside: ContextVar[bool] = ContextVar("inside_seisops", default=False)
+
+
+def _wanted(record: logging.LogRecord) -> bool:
+    """Devito reports every build and run at its default level; from within this library only warnings matter."""
+    return not (_inside.get() and record.levelno == logging.INFO == logger.level)
+
+
+logger.addFilter(_wanted)
+
+
+@contextmanager
+def quiet():
+    """Silence Devito's routine reports; its configuration stays the user's."""
+    token = _inside.set(True)
+    try:
+        yield
+    finally:
+        _inside.reset(token)
+
+
+@contextmanager
+def _float_environment():
+    """Keep the process in IEEE arithmetic: a library linked with -ffast-math sets flush-to-zero when loaded."""
+    process, saved = ctypes.CDLL(None), ctypes.create_string_buffer(256)
+    process.fegetenv(saved)
+    try:
+        yield
+    finally:
+        process.fesetenv(saved)
