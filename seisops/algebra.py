@@ -127,15 +127,19 @@ class SeismicOperator(LinearOperator):
             raise ValueError(f"{self} does not depend on m: its Jacobian is zero.")
         return result
 
-    def linearize(self, x: ArrayLike) -> tuple[NDArray, LinearOperator]:
-        """``op @ x`` and ``op.jacobian(x)``, the background of which is left by the product where it can be.
+    def linearize(self, x: ArrayLike) -> Linearization:
+        """``op @ x`` with its derivative, sharing the marches that the value, J and J.H have in common.
 
         Parameters
         ----------
         x : array of `dims` (or flat)
+
+        Returns
+        -------
+        Linearization
+            ``value, J = op.linearize(x)``, or see :class:`Linearization`.
         """
-        J = self.jacobian(x)
-        return self._forward(self._as_input(x)).reshape(self.dimsd), J
+        return Linearization(self, self._as_input(x, copy=True))
 
     def check(self, **kwargs) -> float:
         """Run :func:`seisops.checks.dot_test` on this operator."""
@@ -291,13 +295,6 @@ class Sum(SeismicOperator):
     def _transposed(self, y):
         return sum(apply(t.H, y) for t in self.terms)
 
-    def linearize(self, x):
-        x = self._as_input(x)
-        variable = [isinstance(t, SeismicOperator) and derivative(t, None, x) is not None for t in self.terms]
-        pairs = [t.linearize(x) if v else (apply(t, x), None) for t, v in zip(self.terms, variable, strict=True)]
-        jacobians = [J for _, J in pairs if J is not None]
-        return sum(y for y, _ in pairs), Sum(jacobians) if len(jacobians) > 1 else jacobians[0]
-
     def _adjoint(self):
         return Sum([t.H for t in self.terms])
 
@@ -356,20 +353,6 @@ class Chain(SeismicOperator):
             x = apply(f, x)
         return self._scaled(x)
 
-    def linearize(self, x):
-        x = self._as_input(x, copy=True)
-        parts = self._derivatives(None, x)
-        J = self._join(parts)
-        if J is None or not _fusion.get():
-            return super().linearize(x)
-        backgrounds = {i: d.factors[-1].op for i, d in parts if self.factors[i].propagates}
-        end = len(self.factors)
-        for f in reversed(self.fused):
-            end -= getattr(f, "length", 1)
-            kept = backgrounds.get(end + getattr(f, "position", 0))
-            x = apply(f, x) if kept is None else f.forward_keeping(x, kept)
-        return self._scaled(x).reshape(self.dimsd), J
-
     def _scaled(self, x):
         return x if self.scale == 1 else _as_dtype(self.scale, x) * x
 
@@ -382,10 +365,6 @@ class Chain(SeismicOperator):
             if d is not None:
                 found.append((i, d))
         return found
-
-    def _join(self, parts) -> LinearOperator | None:
-        """The product rule over :meth:`_derivatives`."""
-        return _sum([product(*self.factors[:i], d, scale=self.scale) for i, d in parts])
 
     def _transposed(self, y):
         for f in self.running():
@@ -417,6 +396,94 @@ class Chain(SeismicOperator):
     def sentence(self) -> str:
         words = phrase(self.factors)
         return words if self.scale == 1 else f"-{words}" if self.scale == -1 else f"{self.scale:g} * {words}"
+
+
+class Linearization:
+    """A product ``op @ x`` and its derivatives around it, on marches done once.
+
+    The value leaves the background wavefield that J needs; one transposed march gives the gradients
+    with respect to both x and m.
+
+    Parameters
+    ----------
+    op : SeismicOperator
+    x : array of ``op.dims``
+
+    Attributes
+    ----------
+    value : array of ``op.dimsd``
+    """
+
+    def __init__(self, op: SeismicOperator, x: NDArray) -> None:
+        self.op, self.x = op, x
+        if isinstance(op, Sum):
+            self.terms = [Linearization(t, x) if isinstance(t, SeismicOperator) else t for t in op.terms]
+            self.value = sum(t.value if isinstance(t, Linearization) else apply(t, x) for t in self.terms)
+            return
+        self.chain = op if isinstance(op, Chain) else Chain([op])
+        self.parts = dict(self.chain._derivatives(None, x))
+        self.value = self._run().reshape(op.dimsd)
+
+    def _steps(self):
+        """The factors as they run, each with the position of its derivative, that derivative and its background."""
+        end = len(self.chain.factors)
+        for f in reversed(self.chain.running()):
+            end -= getattr(f, "length", 1)
+            position = end + getattr(f, "position", 0)
+            d = self.parts.get(position)
+            # The derivative of what propagates ends in the adjoint of what keeps its background.
+            background = d.factors[-1].op if d is not None and hasattr(f, "forward_keeping") else None
+            yield f, position, d, background
+
+    def _run(self) -> NDArray:
+        z = self.x
+        for f, _, _, background in self._steps():
+            z = apply(f, z) if background is None else f.forward_keeping(z.reshape(f.dims), background)
+        return self.chain._scaled(z)
+
+    def __iter__(self):
+        return iter((self.value, self.J))
+
+    @cached_property
+    def J(self) -> LinearOperator:
+        """The Jacobian at x, on the background this product left."""
+        if isinstance(self.op, Sum):
+            found = [t.J for t in self.terms if isinstance(t, Linearization) and t.varies]
+        else:
+            factors = self.chain.factors
+            found = [product(*factors[:i], d, scale=self.chain.scale) for i, d in self.parts.items()]
+        if not found:
+            raise ValueError(f"{self.op} does not depend on m: its Jacobian is zero.")
+        return _sum(found)
+
+    @property
+    def varies(self) -> bool:
+        """Whether the operator depends on m."""
+        if isinstance(self.op, Sum):
+            return any(isinstance(t, Linearization) and t.varies for t in self.terms)
+        return bool(self.parts)
+
+    def pull(self, y: NDArray) -> tuple[NDArray, NDArray]:
+        """``op.H @ y`` and ``J.H @ y``, the gradients in x and in m, in the marches of the first."""
+        if isinstance(self.op, Sum):
+            pulled = [t.pull(y) if isinstance(t, Linearization) else (apply(t.H, y), 0) for t in self.terms]
+            return sum(gx for gx, _ in pulled), sum(gm for _, gm in pulled)
+        gradient = np.zeros(self.op.model.m.shape, self.op.dtype)
+        steps = list(self._steps())
+        # A sampler that depends on m is inside a fused factor: its part of the product rule runs by itself.
+        for i in self.parts.keys() - {position for _, position, _, _ in steps}:
+            part = product(*self.chain.factors[:i], self.parts[i], scale=self.chain.scale)
+            gradient = gradient + apply(part.H, y)
+        y = self.chain.H._scaled(y)
+        for f, _, d, background in reversed(steps):
+            if background is not None:
+                y, part = f.transposed_imaging(y.reshape(f.dimsd), background)
+                gradient = gradient + part
+                continue
+            if d is not None:
+                gradient = gradient + apply(d.H, y)
+            y = apply(f.H, y)
+        return y.reshape(self.op.dims), gradient
 
 
 # ---------------------------------------------------------------------- rules
@@ -500,7 +567,7 @@ def derivative(op: LinearOperator, tail: LinearOperator | None, x: NDArray) -> L
     if isinstance(op, Sum):
         return _sum([d for t in op.terms if (d := derivative(t, tail, x)) is not None])
     if isinstance(op, Chain):
-        return op._join(op._derivatives(tail, x))
+        return _sum([product(*op.factors[:i], d, scale=op.scale) for i, d in op._derivatives(tail, x)])
     return op.derivative(op, tail, x) if isinstance(op, SeismicOperator) else None
 
 

@@ -402,28 +402,35 @@ class Propagation(SurveyOperator):
         """The product, whose march also leaves its second time difference with `background`."""
         if not background.keeps:
             return self._forward(x)
-        result, histories = self._run(x, self.right, self.left, self.adjoint_time, SecondDifference())
+        ends = (self.right, self.left, self.adjoint_time)
+        result, histories = self._run(x, *ends, also=lambda i: Term(SecondDifference()))
         background.keep(histories)
         return result
+
+    def transposed_imaging(self, y: NDArray, background: Scattering) -> tuple[NDArray, NDArray]:
+        """The transposed product, and the image of its wavefield in `background` from the same march."""
+        ends = (self.left, self.right, not self.adjoint_time)
+        result, images = self._run(y, *ends, also=background.term)
+        return result, background.gather([background.recorded(i, image) for i, image in enumerate(images)])
 
     def second_difference(self, i: int, x: NDArray) -> NDArray:
         """The second time difference of shot `i`'s wavefield."""
         source = self.right or _Everywhere(self.A)
         return self._march(i, source.term(i, source.shots(x)[i]), [Term(SecondDifference())], self.adjoint_time)[0]
 
-    def _run(self, x, source, measure, adjoint: bool, extra=None) -> tuple[NDArray, list]:
+    def _run(self, x, source, measure, adjoint: bool, also=None) -> tuple[NDArray, list]:
         source, measure = source or _Everywhere(self.A), measure or _Everywhere(self.A)
         inputs = source.shots(x)
         if isinstance(source, Projection) and not adjoint:
             warn_if_undersampled(self.model, source.geometry, np.concatenate(inputs))
 
         def shot(i: int):
-            measures = [measure.term(i), *([] if extra is None else [Term(extra)])]
-            payload, *histories = self._march(i, source.term(i, inputs[i]), measures, adjoint)
-            return measure.recorded(i, payload), *histories
+            measures = [measure.term(i), *([] if also is None else [also(i)])]
+            payload, *more = self._march(i, source.term(i, inputs[i]), measures, adjoint)
+            return measure.recorded(i, payload), *more
 
         results = self._each(shot)
-        return measure.gather([r[0] for r in results]), [r[1] for r in results if extra is not None]
+        return measure.gather([r[0] for r in results]), [r[1] for r in results if also is not None]
 
     def _march(self, i: int, source: Term, measures: list[Term], adjoint: bool) -> list[NDArray]:
         return march(self.model, self.nt, adjoint=adjoint, source=source, measures=measures, threads=threads_per_shot())

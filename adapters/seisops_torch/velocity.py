@@ -1,0 +1,44 @@
+"""The earth as a trainable module."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from seisops import Model
+
+
+class VelocityModel(nn.Module):
+    """Velocity as an ordinary parameter; calling the module gives the squared slowness for a layer.
+
+    Parameters
+    ----------
+    model : Model
+        Where to start.
+    bounds : (float, float) or pair of arrays, km/s, optional
+        The velocity is put back between them before every use.
+
+    Attributes
+    ----------
+    v : Parameter of ``model.shape``, km/s
+
+    Examples
+    --------
+    >>> import numpy as np, torch, seisops as so
+    >>> earth = VelocityModel(so.Model(v=np.full((21, 11), 2.0), spacing=10), bounds=(1.5, 4.5))
+    >>> earth().shape
+    torch.Size([21, 11])
+    """
+
+    def __init__(self, model: Model, bounds: tuple | None = None) -> None:
+        super().__init__()
+        self.v = nn.Parameter(torch.from_numpy(model.v.copy()))
+        low, high = (0.0, float("inf")) if bounds is None else bounds
+        self.register_buffer("low", torch.as_tensor(low, dtype=self.v.dtype))
+        self.register_buffer("high", torch.as_tensor(high, dtype=self.v.dtype))
+
+    def forward(self) -> torch.Tensor:
+        """The squared slowness 1/v², s²/km²."""
+        with torch.no_grad():
+            self.v.clamp_(self.low, self.high)
+        return self.v**-2
