@@ -8,7 +8,9 @@ demo: .venv/demo
 	$(BIN)/python examples/fwi.py --output pictures
 
 test: .venv/test
-	$(BIN)/pytest
+	$(BIN)/pytest tests/test_*.py
+	$(BIN)/pytest tests/adapters_torch
+	$(BIN)/pytest tests/adapters_keras
 
 lint: .venv/test
 	$(BIN)/ruff check .
@@ -21,7 +23,7 @@ lint: .venv/test
 	touch $@
 
 .venv/test: .venv/demo
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[plot,io,test]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[plot,io,test,torch,keras]'
 	touch $@
 
 clean:

@@ -38,7 +38,14 @@ _fusion: ContextVar[bool] = ContextVar("fusion", default=True)
 
 @contextmanager
 def no_fusion():
-    """Run every factor by itself, through wavefields in memory: slow, and the oracle for fused products."""
+    """Run every factor by itself, through wavefields in memory: slow, and the oracle for fused products.
+
+    Examples
+    --------
+    >>> import seisops as so
+    >>> with so.no_fusion():
+    ...     pass
+    """
     token = _fusion.set(False)
     try:
         yield
@@ -122,7 +129,9 @@ class SeismicOperator(LinearOperator):
         """
         if wrt != "m":
             raise ValueError(f"Derivatives are known with respect to 'm', not {wrt!r}.")
-        result = derivative(self, None, self._as_input(x, copy=True))
+        x = self._as_input(x, copy=True)
+        check_finite(self, x)
+        result = derivative(self, None, x)
         if result is None:
             raise ValueError(f"{self} does not depend on m: its Jacobian is zero.")
         return result
@@ -139,7 +148,9 @@ class SeismicOperator(LinearOperator):
         Linearization
             ``value, J = op.linearize(x)``, or see :class:`Linearization`.
         """
-        return Linearization(self, self._as_input(x, copy=True))
+        x = self._as_input(x, copy=True)
+        check_finite(self, x)
+        return Linearization(self, x)
 
     def check(self, **kwargs) -> float:
         """Run :func:`seisops.checks.dot_test` on this operator."""
@@ -164,8 +175,8 @@ class SeismicOperator(LinearOperator):
     def _apply(self, product, x: NDArray, dims: tuple[int, ...]) -> NDArray:
         if np.iscomplexobj(x):
             return self._apply(product, x.real, dims) + 1j * self._apply(product, x.imag, dims)
-        if not np.all(np.isfinite(x)):
-            raise ValueError(f"The input of {self} has {int(np.sum(~np.isfinite(x)))} values that are not finite.")
+        check_finite(self, x)
+        x = x.astype(_real(self.dtype), copy=False)
         return np.asarray(product(x.reshape(dims))).reshape(-1)
 
     def dot(self, x):
@@ -580,6 +591,16 @@ def apply(op: LinearOperator, x: NDArray) -> NDArray:
     if isinstance(op, SeismicOperator) and not np.iscomplexobj(x):
         return op._forward(x.reshape(op.dims)).reshape(op.dimsd)
     return op.matvec(x.reshape(-1)).reshape(op.dimsd)
+
+
+def check_finite(op: LinearOperator, x: NDArray) -> None:
+    """Refuse NaN and infinity before anything runs."""
+    if not np.all(np.isfinite(x)):
+        raise ValueError(f"The input of {op!r} has {int(np.sum(~np.isfinite(x)))} values that are not finite.")
+
+
+def _real(dtype: np.dtype) -> np.dtype:
+    return np.zeros(0, dtype).real.dtype
 
 
 def describe(op: LinearOperator) -> str:

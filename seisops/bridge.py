@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pylops import LinearOperator
 
-from seisops.algebra import Linearization, SeismicOperator, apply, compose, derivative
+from seisops.algebra import Linearization, SeismicOperator, apply, check_finite, compose, derivative
 
 
 @dataclass(frozen=True)
@@ -221,6 +221,9 @@ def _batch(leads: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 
 def _item(op: LinearOperator, partials: Sequence[Partial], at: Inputs, keeper: Keeper | None) -> list[NDArray]:
     """The partials for one item of a batch."""
+    for values in (at.x, at.y, *at.dm):
+        if values is not None:
+            check_finite(op, values)
     if keeper is not None and keeper.wanted and tuple(partials) == (FORWARD,):
         return [keeper.find(op, at.m, at.x, make=True).value]
     if set(partials) == {Partial("x", 0), Partial("m", 1)} and isinstance(op, SeismicOperator):

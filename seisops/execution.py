@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -14,8 +14,10 @@ from tqdm.auto import tqdm
 
 T = TypeVar("T")
 
-# Above this many cells a shot fills the caches of several cores, and threads inside it pay.
-CELLS_FOR_THREADS = 1_000_000
+# Above this many cells a shot fills the caches of several cores: all cores work on one shot.
+CELLS_FOR_ONE_SHOT = 1_000_000
+# Below this many the threads of a shot wait for one another longer than they work, and on a busy machine far longer.
+CELLS_PER_THREAD = 25_000
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ def config(**settings) -> Iterator[Config]:
     Parameters
     ----------
     executor : concurrent.futures.Executor, optional
-        Runs the shots. By default small models run one shot per core, large ones all
-        cores on one shot (the limit is a million cells).
+        Runs the shots. By default models below a million cells run one shot per core, larger ones all
+        cores on one shot, with a thread for every 25 000 cells at most.
     progress : bool
         Show a progress bar over shots.
 
@@ -86,21 +88,29 @@ def map_shots(task: Callable[[int], T], nsrc: int, cells: int) -> list[T]:
         Cells of the padded grid, by which threads are shared out.
     """
     settings = _config.get()
-    workers = min(nsrc, cores()) if cells < CELLS_FOR_THREADS else 1
-    bar = tqdm(total=nsrc, desc="shots", disable=not (settings.progress and nsrc > 1))
-    with bar:
-        if _threads.get() is not None or (settings.executor is None and workers == 1):
+    workers = min(nsrc, cores()) if cells < CELLS_FOR_ONE_SHOT else 1
+    threads = max(1, min(cores() // workers, cells // CELLS_PER_THREAD))
+    with _bar(settings, nsrc) as bar:
+        if _threads.get() is not None:
             return [_advance(bar, task(i)) for i in range(nsrc)]
+        alone = _Alone(task, threads)
         if settings.executor is not None:
             return [_advance(bar, x) for x in settings.executor.map(_Alone(task, 1), range(nsrc))]
+        if workers == 1:
+            return [_advance(bar, alone(i)) for i in range(nsrc)]
         with ThreadPoolExecutor(workers) as pool:
-            alone = _Alone(task, max(1, cores() // workers))
             running = [pool.submit(copy_context().run, alone, i) for i in range(nsrc)]
             return [_advance(bar, f.result()) for f in running]
 
 
-def _advance(bar: tqdm, result: T) -> T:
-    bar.update()
+def _bar(settings: Config, nsrc: int):
+    """A bar over shots; none, and no thread of its own, unless it is asked for."""
+    return tqdm(total=nsrc, desc="shots") if settings.progress and nsrc > 1 else nullcontext()
+
+
+def _advance(bar: tqdm | None, result: T) -> T:
+    if bar is not None:
+        bar.update()
     return result
 
 

@@ -17,7 +17,10 @@ def _freeze(array: NDArray) -> NDArray:
 
 
 def _per_axis(value: ArrayLike, ndim: int, name: str) -> tuple[float, ...]:
-    values = tuple(float(x) for x in np.broadcast_to(np.asarray(value, dtype=float), (ndim,)))
+    given = np.asarray(value, dtype=float)
+    if given.shape not in ((), (1,), (ndim,)):
+        raise ValueError(f"{name} takes one value or one for each of the {ndim} axes, got {given.tolist()}.")
+    values = tuple(float(x) for x in np.broadcast_to(given, (ndim,)))
     if not np.all(np.isfinite(values)):
         raise ValueError(f"{name} must be finite, got {values}.")
     return values
@@ -228,7 +231,7 @@ class Model:
             If `m` is not positive and finite, or too fast for the pinned time step.
         """
         m = np.asarray(m)
-        if m.size != self.m.size:
+        if m.shape not in (self.shape, (self.m.size,)):
             raise ValueError(f"The squared slowness has shape {m.shape}, the model has {self.shape}.")
         other = object.__new__(Model)
         kept = {k: x for k, x in self.__dict__.items() if k not in ("m", "v", "dinv")}

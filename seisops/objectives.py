@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seisops.algebra import SeismicOperator, compose
+from seisops.algebra import SeismicOperator, check_finite, compose
 from seisops.execution import map_shots
 
 
@@ -51,7 +51,8 @@ def fwi(F: SeismicOperator, q: ArrayLike, d: ArrayLike) -> tuple[float, NDArray]
     (51, 41)
     """
     F = compose(F)
-    q, d = np.asarray(q).reshape(F.dims), np.asarray(d)
+    q, d = F._as_input(q), np.asarray(d)
+    check_finite(F, q)
     if d.size != F.shape[0]:
         raise ValueError(f"The data have shape {d.shape}, {F} gives {F.dimsd}.")
     if not np.all(np.isfinite(d)):

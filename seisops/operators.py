@@ -634,7 +634,7 @@ class VirtualSource(SurveyOperator):
 def Jacobian(op: SeismicOperator, x: ArrayLike, wrt: str = "m") -> SeismicOperator:
     r"""The derivative of a composed operator: Born modelling, whose adjoint is reverse-time migration.
 
-    .. math:: J\,dm = rac{\partial\, (op(m)\, x)}{\partial m}\, dm
+    .. math:: J\,dm = \frac{\partial\, (op(m)\, x)}{\partial m}\, dm
 
     Parameters
     ----------

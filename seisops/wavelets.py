@@ -100,9 +100,10 @@ def warn_if_undersampled(model: Model, geometry: Geometry, q: NDArray) -> None:
 
     The shortest wavelength is that of the frequency below which 99 % of the energy lies.
     """
-    energy = np.cumsum((np.abs(np.fft.rfft(q, axis=-1)) ** 2).sum(axis=0))
-    if energy[-1] == 0:
+    largest = np.abs(q).max()
+    if largest == 0:
         return
+    energy = np.cumsum((np.abs(np.fft.rfft(q / largest, axis=-1)) ** 2).sum(axis=0))
     frequency = np.fft.rfftfreq(geometry.nt, geometry.dt)[np.searchsorted(energy, 0.99 * energy[-1])]
     needed = POINTS_PER_WAVELENGTH.get(model.space_order, 3)
     found = float(model.v.min()) / max(frequency, 1e-12) / max(model.spacing)

@@ -1,6 +1,7 @@
 """Any operator as a PyTorch module: exact gradients in the input and the model, of every order."""
 
+from seisops_torch.check import check
 from seisops_torch.layer import Layer, apply
 from seisops_torch.velocity import VelocityModel
 
-__all__ = ["Layer", "VelocityModel", "apply"]
+__all__ = ["Layer", "VelocityModel", "apply", "check"]

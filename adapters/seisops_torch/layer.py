@@ -76,6 +76,11 @@ class Layer(nn.Module):
         return _apply(self.op, self._number, *self._dtypes, x, m)
 
     @property
+    def dtype(self) -> torch.dtype:
+        """Precision the operator computes in; input of another is converted there and back."""
+        return self._dtypes[0]
+
+    @property
     def H(self) -> Layer:
         """The layer of the adjoint operator."""
         return Layer(self.op.H)
@@ -114,6 +119,12 @@ def _apply(op: LinearOperator, number: int | None, dtype: torch.dtype, model_dty
 
 
 def _evaluate_forward(op: LinearOperator, m: Tensor | None, x: Tensor) -> Tensor:
+    levels = torch._C._functorch.get_interpreter_stack() or ()
+    if sum(level.key() == torch._C._functorch.TransformType.Jvp for level in levels) > 1:
+        raise RuntimeError(
+            "Forward mode over forward mode gives wrong mixed derivatives through any autograd function, in PyTorch "
+            "itself. Use forward over reverse, torch.func.hessian or jvp(grad(f)), which is exact here."
+        )
     # Whether a wavefield is worth keeping shows here only: inside the function no tensor requires a gradient.
     keeper = Keeper(wanted=m is not None and m.requires_grad and torch.is_grad_enabled())
     return _Form.apply(op, keeper, (FORWARD,), m, x, None)[0]
@@ -266,8 +277,11 @@ def _form_setup(ctx, inputs, output) -> None:
 
 def _form_backward(ctx, *gradients: Optional) -> tuple:
     partials, tensors = _read(ctx.code, ctx.saved_tensors)
-    results = _pull(tensors, partials, gradients[: len(partials)], ctx.needs_input_grad[3:],
-                    lambda partials, inputs: _form(ctx.op, 0, *_signature(partials, inputs))[: len(partials)])  # fmt: skip
+
+    def call(partials: Sequence[Partial], inputs: Sequence[Optional]) -> tuple[Tensor, ...]:
+        return _form(ctx.op, 0, *_signature(partials, inputs))[: len(partials)]
+
+    results = _pull(tensors, partials, gradients[: len(partials)], ctx.needs_input_grad[3:], call)
     return None, None, None, *results, *[None] * (3 + bridge.MAX_ORDER - len(results))
 
 

@@ -137,18 +137,16 @@ def kernel(spec: KernelSpec) -> Operator:
     found = _kernels.get(spec)
     if found is not None:
         return found
-    with _building, quiet():
+    with _building, quiet(), float_environment():
         if spec not in _kernels:
             path = _cache_path(spec)
             operator = _load(path)
             if operator is None:
                 operator = _build(spec)
                 built += 1
-                with _float_environment():
-                    _ = operator.cfunction
+            _ = operator.cfunction  # compiled and loaded here, where the arithmetic is looked after
+            if not path.is_file():
                 _save(path, operator)
-            with _float_environment():
-                _ = operator.cfunction
             _kernels[spec] = operator
     return _kernels[spec]
 
@@ -218,8 +216,12 @@ def quiet():
 
 
 @contextmanager
-def _float_environment():
-    """Keep the process in IEEE arithmetic: a library linked with -ffast-math sets flush-to-zero when loaded."""
+def float_environment():
+    """Keep the process in IEEE arithmetic.
+
+    A library linked with -ffast-math switches its thread to flush-to-zero when it is loaded, and Devito's kernels do
+    when they are called; the thread is the user's.
+    """
     process, saved = ctypes.CDLL(None), ctypes.create_string_buffer(256)
     process.fegetenv(saved)
     try:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from seisops.model import Model
 from seisops.propagators import buffers
 from seisops.propagators.couplings import Points
-from seisops.propagators.kernels import Coupling, FieldSet, KernelSpec, kernel, make_fields, quiet
+from seisops.propagators.kernels import Coupling, FieldSet, KernelSpec, float_environment, kernel, make_fields, quiet
 from seisops.propagators.points import PointWeights
 
 # Amplitude reflection of the layer at vertical incidence in the continuous limit.
@@ -47,6 +47,7 @@ def march(
         If the wavefield is not finite at the end.
     """
     global marches
+    source, *measures = _one_width([source, *measures])
     spec = _spec(model, adjoint, source, measures)
     operator = kernel(spec)
     tags = ["src", *(f"rec{i}" for i in range(len(measures)))]
@@ -64,7 +65,8 @@ def march(
         known = {p.name for p in operator.parameters}
         scalars = {"h": model.dt, "nthreads": threads, "nthreads_nonaffine": threads}
         arguments |= {k: x for k, x in scalars.items() if k in known and x is not None}
-        operator.apply(time_m=0, time_M=nt - 1, **arguments)
+        with float_environment():
+            operator.apply(time_m=0, time_M=nt - 1, **arguments)
         with _count:
             marches += 1
         if not np.isfinite(space.u).all():
@@ -74,6 +76,18 @@ def march(
                 "near the stability limit."
             )
         return [np.array(out) if term.points is not None else out for term, out in zip(measures, results, strict=True)]
+
+
+def _one_width(terms: list[Term]) -> list[Term]:
+    """The terms with the widest of their points' weights for all: Devito gives the weights of a kernel one size."""
+    widths = [t.coupling.half_width for t in terms if isinstance(t.coupling, Points)]
+
+    def widened(t: Term) -> Term:
+        if not isinstance(t.coupling, Points) or t.coupling.half_width == max(widths):
+            return t
+        return Term(Points(max(widths)), t.values, t.points.resized(len(t.points.nodes), max(widths)))
+
+    return [widened(t) for t in terms]
 
 
 def _spec(model: Model, adjoint: bool, source: Term, measures: list[Term]) -> KernelSpec:

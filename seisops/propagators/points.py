@@ -65,6 +65,8 @@ def point_weights(model: Model, positions: NDArray, interpolation: str) -> Point
     ValueError
         For points outside the model or on its free surface.
     """
+    if positions.shape[1] != model.ndim:
+        raise ValueError(f"Positions have {positions.shape[1]} coordinates, the model has {model.ndim} axes.")
     cells = (positions - np.array(model.origin)) / np.array(model.spacing)
     _check_inside(model, positions, cells)
     cells = np.where(np.abs(cells - np.rint(cells)) < ON_NODE, np.rint(cells), cells)
@@ -102,8 +104,6 @@ def _kernel(distance: NDArray, half: int) -> NDArray:
 
 
 def _check_inside(model: Model, positions: NDArray, cells: NDArray) -> None:
-    if positions.shape[1] != model.ndim:
-        raise ValueError(f"Positions have {positions.shape[1]} coordinates, the model has {model.ndim} axes.")
     outside = np.any((cells < -ON_NODE) | (cells > np.array(model.shape) - 1 + ON_NODE), axis=1)
     if outside.any():
         first = positions[np.argmax(outside)]

@@ -1,0 +1,231 @@
+"""What a layer keeps, counts and refuses."""
+
+import copy
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pylops
+import pytest
+import torch
+from seisops_torch import Layer, VelocityModel, apply, check
+from zoo import error, operator, random, world
+
+import seisops as so
+from seisops.propagators import marching
+
+NSRC = 2
+ROUNDING = 1e-12
+
+
+@pytest.fixture
+def layer():
+    return Layer(world("2d").F)
+
+
+@pytest.fixture
+def q():
+    return torch.from_numpy(world("2d").q.copy())
+
+
+@pytest.fixture
+def m():
+    return torch.from_numpy(world("2d").model.m.copy())
+
+
+def marches(action) -> float:
+    """Marches a shot that an action takes."""
+    before = marching.marches
+    action()
+    return (marching.marches - before) / NSRC
+
+
+def test_conformance(layer, capsys):
+    for op in (layer.op, operator("Pr A Pw.H").H, operator("J of F"), pylops.FirstDerivative(7)):
+        errors = check(Layer(op))
+        assert max(errors.values()) <= ROUNDING, errors
+    assert "Hessian in m" in capsys.readouterr().out
+
+
+class Wrong(pylops.MatrixMult):
+    """An operator whose adjoint has the wrong sign."""
+
+    def _rmatvec(self, x):
+        return -super()._rmatvec(x)
+
+
+def test_conformance_finds_a_wrong_adjoint():
+    assert check(Layer(Wrong(random((3, 4)))))["dot test of the operator"] > 0.01
+
+
+def test_solves(layer, q, m):
+    both = [q.clone().requires_grad_(), m.clone().requires_grad_()]
+    assert marches(lambda: layer(q)) == 1
+    assert marches(lambda: layer(q, m=m)) == 1
+    y = layer(both[0])
+    assert marches(lambda: y.sum().backward()) == 1
+    y = layer(both[0], m=both[1])
+    assert marches(lambda: y.sum().backward()) == 1
+    y = layer(q, m=both[1])
+    assert marches(lambda: y.sum().backward()) == 1
+    assert marches(lambda: layer(both[0], m=both[1])) == 1
+    with torch.no_grad():
+        assert marches(lambda: layer(both[0], m=both[1])) == 1
+
+
+def test_nothing_is_solved_for_a_gradient_nobody_asked_for(layer, q, m):
+    w = torch.ones((), dtype=q.dtype, requires_grad=True)
+    y = layer(q, m=m) * w
+    assert marches(lambda: y.sum().backward()) == 0
+
+
+def test_the_wavefield_is_let_go_with_the_graph(layer, q, m):
+    m.requires_grad_()
+    y = layer(q, m=m)
+    keeper = y.grad_fn.next_functions[0][0] if not hasattr(y.grad_fn, "keeper") else y.grad_fn
+    assert keeper.keeper.kept
+    y.sum().backward()
+    assert m.grad is not None
+
+
+def test_changing_the_model_in_place_before_the_backward_raises(layer, q, m):
+    leaf = m.clone().requires_grad_()
+    changed = leaf * 1
+    y = layer(q, m=changed)
+    changed.mul_(1.01)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        y.sum().backward()
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
+def test_dtype_comes_back(dtype):
+    layer = Layer(pylops.FirstDerivative(6, dtype="float32"))
+    x = torch.arange(6).to(dtype).requires_grad_()
+    y = layer(x)
+    y.sum().backward()
+    assert y.dtype == dtype
+    assert x.grad.dtype == dtype
+
+
+def test_gradient_of_a_float32_layer_in_float64_variables():
+    world32 = world("2d-float32")
+    layer = Layer(world32.F)
+    q = torch.from_numpy(world32.q).requires_grad_()
+    m = torch.from_numpy(world32.model.m.astype("float64")).requires_grad_()
+    layer(q, m=m).sum().backward()
+    assert (q.grad.dtype, m.grad.dtype) == (torch.float64, torch.float64)
+
+
+def test_autocast():
+    layer = Layer(world("2d-float32").F)
+    q = torch.from_numpy(world("2d-float32").q.astype("float32"))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = layer(q)
+        linear = torch.nn.Linear(y.shape[-1], 3)(y)
+    assert y.dtype == torch.float32
+    assert linear.dtype == torch.bfloat16
+    assert error(y, layer.op @ q.numpy()) == 0
+
+
+def test_views_conjugates_and_empty_batches():
+    layer = Layer(pylops.MatrixMult(random((3, 4)) + 1j, dtype="complex128"))
+    x = torch.from_numpy(random((4, 2)) + 1j * random((4, 2), 1))
+    assert error((layer(x.T.conj()) - layer(x.T.conj().resolve_conj().contiguous())).abs() + 1, np.ones((2, 3))) == 0
+    assert layer(torch.empty(0, 4, dtype=torch.complex128)).shape == (0, 3)
+    assert error(layer(x[:, :1].T.expand(5, 4)).real, layer(x[:, 0]).real.expand(5, 3)) == 0
+
+
+def test_output_never_shares_memory_with_the_input():
+    x = torch.ones(5)
+    y = Layer(pylops.Identity(5, dtype="float32"))(x)
+    y += 1
+    assert x.sum() == 5
+
+
+def test_batch_of_models_and_inputs_broadcast(layer, q, m):
+    models = torch.stack([m, 0.98 * m])
+    y = layer(q, m=models)
+    assert y.shape == (2, *layer.op.dimsd)
+    assert error(y[1], layer(q, m=0.98 * m)) == 0
+
+
+def test_regularised_hessian(layer):
+    d = torch.from_numpy(world("2d").d.copy())
+    v = torch.from_numpy(random(d.shape, 5))
+    hessian = torch.autograd.functional.hvp(lambda w: (layer.H(w) ** 2).sum() + (w**2).sum(), d, v)[1]
+    op = layer.op
+    assert error(hessian.ravel(), 2 * op.matvec(op.rmatvec(v.numpy().ravel())) + 2 * v.numpy().ravel()) <= ROUNDING
+
+
+def test_pickle_deepcopy_state(layer, q):
+    for again in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)):
+        assert error(again(q), layer(q)) == 0
+    assert layer.state_dict() == {}
+    earth = VelocityModel(world("2d").model, bounds=(1.4, 2.6))
+    other = VelocityModel(world("2d").model.at(m=world("2d").model.m * 1.1), bounds=(1.0, 2.0))
+    other.load_state_dict(earth.state_dict())
+    assert error(other().detach(), earth().detach()) == 0
+
+
+def test_functional(q, m):
+    F = world("2d").F
+    assert error(apply(F, q), F @ q.numpy()) == 0
+    assert error(apply(F, q, m=0.98 * m), F.at(m=0.98 * m.numpy()) @ q.numpy()) == 0
+
+
+def test_full_waveform_inversion_with_a_torch_optimiser_has_the_gradient_of_fwi(q):
+    w = world("2d")
+    d = w.F.at(m=w.model.m * 1.02) @ w.q
+    earth, layer = VelocityModel(w.model, bounds=(1.0, 3.0)), Layer(w.F)
+    optimiser = torch.optim.Adam(earth.parameters(), lr=1e-3)
+    losses = []
+    for _ in range(3):
+        optimiser.zero_grad()
+        loss = 0.5 * ((layer(q, m=earth()) - torch.from_numpy(d)) ** 2).sum()
+        loss.backward()
+        value, gradient = so.fwi(w.F.at(m=earth().detach().numpy()), w.q, d)
+        # dm/dv = -2/v³ is the chain rule of the velocity; what remains is the order of sums.
+        v = earth.v.detach().numpy()
+        assert error(earth.v.grad, -2 * v**-3 * gradient) <= ROUNDING
+        assert abs(value - loss.item()) <= ROUNDING * value
+        losses.append(loss.item())
+        optimiser.step()
+    assert losses[2] < losses[0]
+
+
+def test_bounds_hold():
+    earth = VelocityModel(world("2d").model, bounds=(1.8, 2.2))
+    v = (earth() ** -0.5).detach()
+    assert v.min() >= 1.8 - 1e-12
+    assert v.max() <= 2.2 + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda q, m: (q[..., :-1], m), "must end with"),
+        (lambda q, m: (q, m[1:]), "The model m must end with"),
+        (lambda q, m: (q.long(), m), "floating-point"),
+        (lambda q, m: (q + 1j, m), "real: apply it to the real and the imaginary part"),
+        (lambda q, m: (q, m * 0.1), "stability limit"),
+        (lambda q, m: (q, m * np.nan), "positive and finite"),
+        (lambda q, m: (q * np.nan, m), "not finite"),
+        (lambda q, m: (q.expand(3, *q.shape), m.expand(2, *m.shape)), "batch axes"),
+    ],
+)
+def test_wrong_input_is_refused_by_name(layer, q, m, change, message):
+    q, m = change(q, m)
+    with pytest.raises((ValueError, TypeError), match=message):
+        layer(q, m=m)
+
+
+def test_a_constant_operator_refuses_a_model(m):
+    with pytest.raises(ValueError, match="does not depend on m"):
+        Layer(pylops.FirstDerivative(5))(torch.ones(5, dtype=torch.float64), m=m)
+
+
+def test_the_core_imports_no_framework():
+    code = "import sys, builtins; before = set(sys.modules); import seisops.bridge; "
+    code += "print(any(m in ('tensorflow', 'keras') for m in sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"

@@ -1,0 +1,11 @@
+"""Shared by all tests: Hypothesis without chance, and white noise without the warning that a grid cannot carry it."""
+
+from hypothesis import settings
+
+settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=150, database=None)
+settings.load_profile("fixed")
+
+
+def pytest_configure(config):
+    # The laws hold for every vector, random ones too; that the warning comes is a test of its own.
+    config.addinivalue_line("filterwarnings", "ignore::seisops.wavelets.UndersampledWarning")

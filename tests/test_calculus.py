@@ -1,0 +1,264 @@
+"""Derivatives: Taylor remainders, the gradient of an inversion, and what they cost in marches and kernels."""
+
+import numpy as np
+import pytest
+from zoo import ROUNDING, error, operator, random, world
+
+import seisops as so
+from seisops import checks
+from seisops.propagators import kernels, marching
+
+# How far a fitted slope may be from 1 and 2, over three and a half decades.
+SLOPE = 0.05
+
+
+def assert_derivative(function, derivative, m, **kwargs):
+    result = checks.taylor_test(function, derivative, m, verbose=False, **kwargs)
+    assert np.log10(result.steps.max() / result.steps.min()) >= 3
+    assert result.slopes == pytest.approx((1, 2), abs=SLOPE)
+
+
+OPERATORS = [
+    "Pr A Ps.H",
+    "A Ps.H",
+    "Pr A",
+    "A",
+    "Pr A Pw.H",
+    "Pw A.H Pr.H",
+    "Pw A Pw.H",
+    "(Pr A Ps.H).H",
+    "(Pr A Pw.H).H",
+    "F.H F",
+    "A A",
+    "F ragged",
+    "F coarse",
+    "F[1]",
+    "2 F",
+    "F + F2",
+    "F - 2 F2",
+    "M F",
+    "F N",
+    "J of F",
+    "(J of F).H",
+    "J.H J",
+    "J of E",
+    "(J of E).H",
+    "J of F.H",
+    "J of J",
+    "J of J.H",
+    "J of M F N",
+    "J of F + 2 F2",
+    "(F + F2).H (F + F2)",
+    "J of (F + F2).H (F + F2)",
+]
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_jacobian(name):
+    op = operator(name)
+    x = random(op.dims, 3)
+    # A random direction: not zero at the edges, whose values continue into the absorbing layer.
+    assert_derivative(lambda m: op.at(m=m) @ x, op.jacobian(x), op.model.m)
+
+
+@pytest.mark.parametrize("kind", ["surface", "3d"])
+def test_jacobian_in_other_worlds(kind):
+    op = operator("Pr A Ps.H", kind)
+    x = world(kind).q
+    assert_derivative(lambda m: op.at(m=m) @ x, op.jacobian(x), op.model.m)
+
+
+@pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
+def test_jacobian_of_an_edge(side):
+    w = world("2d")
+    where = {"left": np.s_[0], "right": np.s_[-1], "top": np.s_[:, 0], "bottom": np.s_[:, -1]}[side]
+    dm = np.zeros(w.model.shape)
+    dm[where] = 0.1 * w.model.m[where]
+    # So few cells that smaller steps would meet the rounding of the data.
+    assert_derivative(lambda m: w.F.at(m=m) @ w.q, w.J, w.model.m, dm=dm, steps=np.logspace(0, -3, 7))
+
+
+@pytest.mark.parametrize("scale", [2.5, -1])
+def test_jacobian_of_a_scaled_operator(scale):
+    w = world("2d")
+    assert error((scale * w.F).jacobian(w.q) @ w.dm, scale * (w.J @ w.dm)) <= ROUNDING
+
+
+# Those whose value and gradients share their marches in different ways; each pairing is a kernel of its own.
+LINEARIZED = [
+    "Pr A Ps.H",
+    "(Pr A Ps.H).H",
+    "Pr A Pw.H",
+    "F.H F",
+    "J of F",
+    "F ragged",
+    "2 F",
+    "M F",
+    "F - 2 F2",
+    "(F + F2).H (F + F2)",
+]
+
+
+@pytest.mark.parametrize("name", LINEARIZED)
+def test_linearize_is_product_and_jacobian(name):
+    op = operator(name)
+    x = random(op.dims, 4)
+    y, J = op.linearize(x)
+    assert error(y, op @ x) <= ROUNDING
+    assert error(J @ world("2d").dm, op.jacobian(x) @ world("2d").dm) <= ROUNDING
+
+
+@pytest.mark.parametrize("name", LINEARIZED)
+def test_both_gradients_of_one_march(name):
+    op = operator(name)
+    x, y = random(op.dims, 4), random(op.dimsd, 5)
+    by_x, by_m = op.linearize(x).pull(y)
+    assert error(by_x, op.H @ y) <= ROUNDING
+    assert error(by_m.ravel(), op.jacobian(x).H.matvec(y.ravel())) <= ROUNDING
+
+
+@pytest.mark.parametrize("name", ["Pr A Ps.H", "Pr A Pw.H", "F.H F", "J of F", "2 F"])
+def test_jacobian_without_fusion(name):
+    op, dm = operator(name), world("2d").dm
+    x = random(op.dims, 4)
+    expected = op.jacobian(x) @ dm
+    with so.no_fusion():
+        assert error(op.jacobian(x) @ dm, expected) <= ROUNDING
+        assert error(op.linearize(x).J @ dm, expected) <= ROUNDING
+
+
+def test_jacobian_copies_what_it_is_taken_at():
+    w = world("2d")
+    x = w.q.copy()
+    J = w.F.jacobian(x)
+    x[:] = 0
+    assert error(J @ w.dm, w.J @ w.dm) <= ROUNDING
+
+
+def test_at_changes_nothing():
+    w = world("2d")
+    before = w.F @ w.q
+    other = w.F.at(m=1.1 * w.model.m)
+    assert error(other @ w.q, before) > 1e-3
+    assert np.array_equal(other.at(m=w.model.m) @ w.q, before)
+    assert np.array_equal(w.F @ w.q, before)
+    assert other.model.dt == w.model.dt
+
+
+def test_jacobian_at_another_model():
+    w = world("2d")
+    m = 1.1 * w.model.m
+    assert error(w.J.at(m=m) @ w.dm, w.F.at(m=m).jacobian(w.q) @ w.dm) <= ROUNDING
+
+
+# ---------------------------------------------------------------------- inversion
+
+
+@pytest.mark.parametrize("name", ["Pr A Ps.H", "Pr A Pw.H", "F ragged", "M F", "F + F2", "F.H F", "J of F"])
+def test_gradient_of_fwi(name):
+    op = operator(name)
+    x, d = random(op.dims, 5), random(op.dimsd, 6)
+    value, gradient = so.fwi(op, x, d)
+    assert gradient.shape == op.model.shape
+    assert value == pytest.approx(0.5 * np.sum((op @ x - d) ** 2), rel=ROUNDING)
+    # Uphill: in a random direction the first-order term of a number may come out small by chance.
+    dm = 0.1 * op.model.m * np.sign(gradient) * np.random.default_rng(7).random(gradient.shape)
+    steps = np.logspace(-1.5, -4.5, 7)
+    assert_derivative(lambda m: so.fwi(op.at(m=m), x, d)[0], gradient, op.model.m, dm=dm, steps=steps)
+
+
+@pytest.mark.parametrize("name", ["Pr A Ps.H", "Pr A Pw.H", "F ragged", "M F", "F + F2"])
+def test_gradient_is_the_adjoint_jacobian_on_the_residual(name):
+    op = operator(name)
+    x, d = random(op.dims, 5), random(op.dimsd, 6)
+    residual = op @ x - d
+    assert error(so.fwi(op, x, d)[1], op.jacobian(x).H @ residual) <= ROUNDING
+
+
+def test_gradient_of_what_fits_is_zero():
+    w = world("2d")
+    value, gradient = so.fwi(w.F, w.q, w.F @ w.q)
+    scale = np.linalg.norm(w.F @ w.q)
+    # The same march twice: rounding of sums in another order at most.
+    assert value <= (ROUNDING * scale) ** 2
+    assert np.linalg.norm(gradient) <= ROUNDING * np.linalg.norm(so.fwi(w.F, w.q, 0 * w.d)[1])
+
+
+# ---------------------------------------------------------------------- cost
+
+
+@pytest.fixture
+def counted():
+    """A function that says how many marches a call takes per shot."""
+
+    def count(call):
+        before = marching.marches
+        call()
+        return (marching.marches - before) / 2
+
+    return count
+
+
+def test_marches(counted):
+    w = world("2d")
+    F, q, d, dm = w.F, w.q, w.d, w.dm
+    assert counted(lambda: F @ q) == 1
+    assert counted(lambda: F.H @ d) == 1
+    assert counted(lambda: so.fwi(F, q, d)) == 2
+    assert counted(lambda: F.linearize(q)) == 1
+    J = F.jacobian(q)
+    assert counted(lambda: J @ dm) == 2, "the background and the perturbed field"
+    assert counted(lambda: J @ dm) == 1
+    assert counted(lambda: J.H @ d) == 1
+    _, J = F.linearize(q)
+    assert counted(lambda: J.H @ d) == 1
+    assert counted(lambda: J @ dm) == 1
+    assert counted(lambda: (J.H @ J) @ dm) == 2
+    at_q = F.linearize(q)
+    assert counted(lambda: at_q.pull(d)) == 1, "both gradients"
+
+
+@pytest.mark.parametrize("name", ["Pr A Pw.H", "2 F", "M F", "F ragged"])
+def test_marches_of_other_inversions(name, counted):
+    op = operator(name)
+    assert counted(lambda: so.fwi(op, random(op.dims), random(op.dimsd))) == 2
+
+
+def test_marches_of_a_sum(counted):
+    op = operator("F + F2")
+    assert counted(lambda: so.fwi(op, random(op.dims), random(op.dimsd))) == 4
+
+
+def test_the_background_is_not_made_before_it_is_needed(counted):
+    w = world("2d")
+    assert counted(lambda: so.Jacobian(w.F, w.q)) == 0
+
+
+def test_nothing_is_built_or_loaded_twice(monkeypatch):
+    w = world("2d")
+    calls = [lambda: w.F @ w.q, lambda: so.fwi(w.F, w.q, w.d), lambda: w.E @ w.w, lambda: w.J.H @ (w.J @ w.dm)]
+    for call in calls:
+        call()
+    before = kernels.built
+    monkeypatch.setattr(kernels, "_load", lambda path: pytest.fail("loaded again"))
+    for call in calls:
+        call()
+    # Another model, survey, duration and number of points are arguments of the same kernel.
+    model = so.Model(v=random((31, 17)) * 0.1 + 2, spacing=(7.0, 9.0), dtype="float64", correct_dispersion=False)
+    src = so.Geometry([[[50.3, 40.1], [60.2, 70.7]]], dt=1.5, t=90.0)
+    rec = so.Geometry([[[20.3 + 10 * i, 33.3] for i in range(5)]], dt=2.5, t=90.0)
+    F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
+    so.fwi(F, random(F.dims), random(F.dimsd))
+    assert kernels.built == before
+
+
+def test_a_background_that_does_not_fit_is_made_again(monkeypatch, counted):
+    from seisops import operators
+
+    w = world("2d")
+    expected = w.J @ w.dm
+    monkeypatch.setattr(operators, "KEEP_FRACTION", 0)
+    J = w.F.jacobian(w.q)
+    assert counted(lambda: J @ w.dm) == 2
+    assert counted(lambda: J @ w.dm) == 2
+    assert error(J @ w.dm, expected) <= ROUNDING

@@ -1,0 +1,177 @@
+"""Every operator of the zoo obeys every law."""
+
+import pickle
+
+import numpy as np
+import pytest
+from pylops.utils import dottest
+from zoo import DOT, FEW, LISTED, NAMES, ROUNDING, error, operator, random, world
+
+import seisops as so
+from seisops import checks
+
+
+def foreign(name: str) -> bool:
+    """Whether an entry has factors of PyLops' own."""
+    return bool({"M", "N"} & set(name.replace("(", " ").replace(")", " ").split()))
+
+
+every = pytest.mark.parametrize("name", NAMES)
+
+
+@every
+def test_adjoint(name):
+    assert checks.dot_test(operator(name), verbose=False) <= DOT["float64"]
+
+
+@pytest.mark.parametrize(
+    "name, kind",
+    [(n, kind) for kind in ("2d-float32", "surface") for n in LISTED] + [(n, "surface-float32") for n in FEW],
+)
+def test_adjoint_of_the_products(name, kind):
+    op = operator(name, kind)
+    assert checks.dot_test(op, verbose=False) <= DOT[op.dtype.name]
+
+
+@pytest.mark.parametrize("name", FEW)
+def test_adjoint_in_3d(name):
+    assert checks.dot_test(operator(name, "3d"), verbose=False) <= DOT["float64"]
+
+
+@every
+def test_linearity(name):
+    assert checks.linearity(operator(name), verbose=False) <= ROUNDING
+
+
+@every
+def test_adjoint_of_the_adjoint(name):
+    op = operator(name)
+    x = random(op.dims)
+    twice = op.H.H
+    assert twice is op or error(twice @ x, op @ x) <= ROUNDING
+    assert (twice.dims, twice.dimsd) == (op.dims, op.dimsd)
+    if not foreign(name):
+        assert repr(twice) == repr(op)
+
+
+@every
+def test_pickle(name):
+    op = operator(name)
+    x = random(op.dims)
+    again = pickle.loads(pickle.dumps(op))
+    assert repr(again) == repr(op)
+    assert error(again @ x, op @ x) <= ROUNDING
+    assert error(again.H @ random(op.dimsd), op.H @ random(op.dimsd)) <= ROUNDING
+
+
+@every
+def test_shaped_and_flat_input(name):
+    op = operator(name)
+    x = random(op.dims)
+    shaped, flat = op @ x, op @ x.ravel()
+    assert shaped.shape == op.dimsd
+    assert len(op.dims) == 1 or flat.shape == (op.shape[0],)
+    assert np.array_equal(shaped.ravel(), flat.ravel())
+    assert np.array_equal(op.matvec(x.ravel()), flat.ravel())
+    if x.ndim > 1:
+        # A leading axis of one, as frameworks add for a batch or a channel.
+        assert np.array_equal(op @ x[None], shaped[None])
+
+
+@every
+def test_columns(name):
+    op = operator(name)
+    X = random((op.shape[1], 2))
+    expected = np.stack([op.matvec(X[:, 0]), op.matvec(X[:, 1])], axis=1)
+    assert error((op @ X).reshape(expected.shape), expected) <= ROUNDING
+
+
+@every
+def test_input_of_other_types(name):
+    op = operator(name)
+    x = random(op.dims).astype(np.float32)
+    exact = op @ x.astype(np.float64)
+    assert exact.dtype == np.float64
+    # The operator computes in its own precision, whatever it is given: nothing is lost but the order of sums.
+    assert error(op @ x, exact) <= ROUNDING
+    assert error(op @ x.tolist(), exact) <= ROUNDING
+    assert error(op @ np.asfortranarray(x), exact) <= ROUNDING
+    whole = np.rint(10 * x).astype(np.int64)
+    assert error(op @ whole, op @ whole.astype(np.float64)) <= ROUNDING
+
+
+@every
+def test_complex_input(name):
+    op = operator(name)
+    x, y = random(op.dims, 1), random(op.dims, 2)
+    z = op @ (x + 1j * y)
+    assert error(z.real, op @ x) <= ROUNDING
+    assert error(z.imag, op @ y) <= ROUNDING
+
+
+@every
+def test_the_input_is_left_alone(name):
+    op = operator(name)
+    x = random(op.dims)
+    kept = x.copy()
+    first = op @ x
+    result = first.copy()
+    _ = op @ random(op.dims, 9)
+    assert np.array_equal(x, kept)
+    assert np.array_equal(first, result)
+
+
+SHOTWISE = [name for name in NAMES if not foreign(name) and "F[1]" not in name]
+
+
+@pytest.mark.parametrize("index", [1, [1, 0], slice(0, 2)], ids=str)
+@pytest.mark.parametrize("name", SHOTWISE)
+def test_shots(name, index):
+    op = operator(name)
+    x = random(op.dims)
+    y, part = op @ x, op[index]
+    given = op.shots_in(x, index)
+    shape = world("2d").model.shape
+    if "ragged" not in name:
+        assert np.array_equal(given, x if op.dims == shape else x[index])
+    assert part.dims == given.shape
+    result = part @ given
+    if op.dimsd == shape:
+        # An image is a sum over shots.
+        chosen = np.atleast_1d(np.arange(2)[index])
+        assert error(result, sum(op[[int(i)]] @ op.shots_in(x, [int(i)]) for i in chosen)) <= ROUNDING
+        total = sum(op[[i]] @ op.shots_in(x, [i]) for i in range(2))
+        assert error(total, y) <= ROUNDING
+    else:
+        expected = op.shots_out(y, index)
+        if "ragged" not in name:
+            assert np.array_equal(expected, y[index])
+        assert error(result, expected) <= ROUNDING
+
+
+@pytest.mark.parametrize("name", ["M F", "F N", "J of M F N"])
+def test_shots_of_a_foreign_factor_are_unknown(name):
+    with pytest.raises(TypeError, match=r"FirstDerivative.*does not say what a shot is"):
+        operator(name)[0]
+
+
+@every
+def test_fused_equals_unfused(name):
+    op = operator(name)
+    x = random(op.dims)
+    fused = op @ x
+    with so.no_fusion():
+        assert error(op @ x, fused) <= ROUNDING
+
+
+@every
+def test_dottest_of_pylops(name):
+    op = operator(name)
+    # PyLops measures against the inner product, which may come out small by chance: its own tolerance is 1e-6.
+    dottest(op, *op.shape, raiseerror=True)
+
+
+@every
+def test_repr_says_the_shapes(name):
+    op = operator(name)
+    assert repr(op).endswith(f": {op.dims} -> {op.dimsd}")

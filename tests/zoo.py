@@ -1,0 +1,163 @@
+"""The zoo: every operator and product of the library in a small world, for the laws to be tried on.
+
+A new operator is one entry here and gets every law of ``test_laws.py``. Kernels depend on structure alone (not on the
+grid, the survey or the time), so everything below is tiny and shares what has been compiled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, lru_cache
+
+import numpy as np
+import pylops
+
+import seisops as so
+
+# What a dot test may leave: rounding of sums over about 1e5 products, in either precision.
+DOT = {"float64": 1e-12, "float32": 1e-5}
+# What two orders of the same sums may differ by.
+ROUNDING = 1e-12
+
+KINDS = {
+    "2d": {"shape": (25, 21), "spacing": (10.0, 12.0), "t": 120.0, "dtype": "float64"},
+    "2d-float32": {"shape": (25, 21), "spacing": (10.0, 12.0), "t": 120.0, "dtype": "float32"},
+    "surface": {"shape": (25, 21), "spacing": (10.0, 12.0), "t": 120.0, "dtype": "float64", "free_surface": True},
+    "surface-float32": {
+        "shape": (25, 21),
+        "spacing": (10.0, 12.0),
+        "t": 120.0,
+        "dtype": "float32",
+        "free_surface": True,
+    },
+    "3d": {"shape": (13, 11, 12), "spacing": (10.0, 12.0, 11.0), "t": 60.0, "dtype": "float64"},
+}
+
+
+class World:
+    """A random earth, two shots across it, and the operators they make."""
+
+    def __init__(self, *, shape, spacing, t: float, dtype: str, **options) -> None:
+        rng = np.random.default_rng(1)
+        self.t = t
+        self.model = so.Model(v=rng.uniform(1.5, 2.5, shape), spacing=spacing, dtype=dtype, **options)
+        self.src = so.Geometry(self.points(rng, 2, 1), dt=2.0, t=t)
+        # A sampling of its own, so that no test mistakes one time axis for another.
+        self.rec = so.Geometry(self.points(rng, 2, 3), dt=3.0, t=t)
+        self.other = so.Geometry(self.points(rng, 2, 3), dt=3.0, t=t)
+        self.ragged = so.Geometry([self.points(rng, 1, n)[0] for n in (3, 2)], dt=3.0, t=t)
+        self.fine = so.Geometry(self.points(rng, 2, 2), dt=0.7, t=t)
+        self.coarse = so.Geometry(self.points(rng, 2, 2), dt=8.0, t=t)
+        self.Pr, self.Ps = so.Projection(self.model, self.rec), so.Projection(self.model, self.src)
+        self.A = so.Modeling(self.model, self.rec)
+        self.Pw = so.LRWF(self.model, self.rec, rng.standard_normal((2, self.rec.nt)))
+        self.F = self.Pr @ self.A @ self.Ps.H
+        self.F2 = so.Projection(self.model, self.other) @ self.A @ self.Ps.H
+        self.E = self.Pr @ self.A @ self.Pw.H
+        self.q = rng.standard_normal(self.F.dims)
+        self.w = rng.standard_normal(self.E.dims)
+        self.d = rng.standard_normal(self.F.dimsd)
+        self.dm = self.model.m * rng.uniform(-0.1, 0.1, shape)
+        # Foreign operators on the data and on the source, neither of them symmetric.
+        self.M = pylops.FirstDerivative(self.F.dimsd, axis=-1, kind="forward", dtype=dtype)
+        self.N = pylops.FirstDerivative(self.F.dims, axis=-1, kind="forward", dtype=dtype)
+
+    def points(self, rng: np.random.Generator, nsrc: int, npoint: int) -> np.ndarray:
+        """Points off the grid, one of them in the last cell before the edge."""
+        low, high = np.array(self.model.extent).T
+        x = rng.uniform(0.02, 0.98, (nsrc, npoint, len(low)))
+        x[0, 0] = 0.999
+        return low + x * (high - low)
+
+    def samplers(self, geometry: so.Geometry, interpolation: str = "sinc") -> so.algebra.Chain:
+        """F recorded by `geometry`."""
+        Pr = so.Projection(self.model, geometry, interpolation=interpolation)
+        return Pr @ so.Modeling(self.model, geometry) @ self.Ps.H
+
+    @property
+    def J(self):
+        """The Jacobian of F."""
+        return so.Jacobian(self.F, self.q)
+
+
+@lru_cache
+def world(kind: str) -> World:
+    """The world of a kind, one for all tests."""
+    return World(**KINDS[kind])
+
+
+PRODUCTS: dict[str, Callable[[World], pylops.LinearOperator]] = {
+    "Pr": lambda w: w.Pr,
+    "Pw": lambda w: w.Pw,
+    "A": lambda w: w.A,
+    "Pr A Ps.H": lambda w: w.F,
+    "A Ps.H": lambda w: w.A @ w.Ps.H,
+    "Pr A": lambda w: w.Pr @ w.A,
+    "Pr A Pw.H": lambda w: w.E,
+    "A Pw.H": lambda w: w.A @ w.Pw.H,
+    "Pw A.H Pr.H": lambda w: w.Pw @ w.A.H @ w.Pr.H,
+    "Pw A Pw.H": lambda w: w.Pw @ w.A @ w.Pw.H,
+    "J of F": lambda w: w.J,
+}
+
+OTHERS: dict[str, Callable[[World], pylops.LinearOperator]] = {
+    "S": lambda w: so.Scattering(w.model, w.rec, w.A @ w.Ps.H, w.q),
+    "V": lambda w: so.VirtualSource(w.model, w.rec, None, w.dm),
+    "Pr Ps.H": lambda w: w.Pr @ w.Ps.H,
+    "A A": lambda w: w.A @ w.A,
+    "Pr linear": lambda w: so.Projection(w.model, w.rec, interpolation="linear"),
+    "F linear": lambda w: w.samplers(w.rec, "linear"),
+    "F ragged": lambda w: w.samplers(w.ragged),
+    "F fine": lambda w: w.samplers(w.fine),
+    "F coarse": lambda w: w.samplers(w.coarse),
+    "F[1]": lambda w: w.F[1],
+    "2 F": lambda w: 2 * w.F,
+    "-F": lambda w: -w.F,
+    "F 0.5": lambda w: w.F * 0.5,
+    "F + F2": lambda w: w.F + w.F2,
+    "F - 2 F2": lambda w: w.F - 2 * w.F2,
+    "M F": lambda w: so.compose(w.M @ w.F),
+    "F N": lambda w: w.F @ w.N,
+    "F.H F": lambda w: w.F.H @ w.F,
+    "(F + F2).H (F + F2)": lambda w: (w.F + w.F2).H @ (w.F + w.F2),
+    "J of (F + F2).H (F + F2)": lambda w: ((w.F + w.F2).H @ (w.F + w.F2)).jacobian(w.q),
+    "J of E": lambda w: w.E.jacobian(w.w),
+    "J of F.H": lambda w: w.F.H.jacobian(w.d),
+    "J of E.H": lambda w: w.E.H.jacobian(w.d),
+    "J of A Ps.H": lambda w: (w.A @ w.Ps.H).jacobian(w.q),
+    "J of F.H F": lambda w: (w.F.H @ w.F).jacobian(w.q),
+    "J of F + 2 F2": lambda w: (w.F + 2 * w.F2).jacobian(w.q),
+    "J of M F N": lambda w: so.Jacobian(w.M @ w.F @ w.N, w.q),
+    "J of F ragged": lambda w: w.samplers(w.ragged).jacobian(w.q),
+    "J.H J": lambda w: w.J.H @ w.J,
+    "J of J": lambda w: w.J.jacobian(w.dm),
+    "J of J.H": lambda w: w.J.H.jacobian(w.d),
+    "J of J.H J": lambda w: (w.J.H @ w.J).jacobian(w.dm),
+}
+
+ZOO = PRODUCTS | OTHERS
+NAMES = [*ZOO, *(f"({name}).H" for name in ZOO)]
+# The products of the table of JUDI's, with the Jacobian, for the other kinds of world.
+LISTED = [*PRODUCTS, *(f"({name}).H" for name in PRODUCTS)]
+# Kernels are slow to build, in three dimensions above all: there, and where two options are combined, the most used.
+FEW = [n for name in ("Pr A Ps.H", "J of F", "Pr A Pw.H", "A Ps.H") for n in (name, f"({name}).H")]
+
+
+@cache
+def operator(name: str, kind: str = "2d") -> pylops.LinearOperator:
+    """The operator of an entry, or its adjoint."""
+    if name in ZOO:
+        return ZOO[name](world(kind))
+    return operator(name[1:-3], kind).H
+
+
+def random(shape, seed: int = 0, dtype: str = "float64") -> np.ndarray:
+    """Normally distributed values."""
+    return np.random.default_rng(seed).standard_normal(shape).astype(dtype)
+
+
+def error(x, y) -> float:
+    """|x - y| / |y|"""
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    assert x.shape == y.shape
+    return float(np.linalg.norm(x - y) / np.linalg.norm(y))
