@@ -1,0 +1,6 @@
+"""Any operator as a Keras layer: exact gradients in the input and the model, on TensorFlow or PyTorch."""
+
+from seisops_keras.layer import Layer, apply
+from seisops_keras.velocity import VelocityModel
+
+__all__ = ["Layer", "VelocityModel", "apply"]

@@ -1,0 +1,217 @@
+"""What runs under a node of TensorFlow: the partials of an operator, in eager mode and by name from graphs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import uuid
+import weakref
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from pylops import LinearOperator
+
+from seisops import bridge, compose
+from seisops.algebra import describe
+from seisops.bridge import Inputs, Keeper, Partial
+from seisops_keras import shim, spec
+
+# Forward products in graphs whose wavefields wait for a backward; the oldest is dropped and marched again.
+WAITING = 16
+
+
+@dataclass(frozen=True)
+class Mode:
+    """How a node runs: whether it is the user's product, leaves its wavefield, and which eager call it belongs to."""
+
+    product: bool = False
+    keep: bool = False
+    keeper: Keeper | None = None
+
+
+def run(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs: Inputs) -> list[tf.Tensor]:
+    """The partials at once, or the node of a graph that computes them."""
+    if tf.executing_eagerly():
+        return [tf.convert_to_tensor(r) for r in _compute(op, mode, partials, inputs.map(lambda t: t.numpy()))]
+    outputs = bridge.outputs(op, partials, inputs)
+    flat = inputs.flat()
+    call = {
+        "op": _key(op),
+        "name": describe(op),
+        "partials": [[p.slot, p.order] for p in partials],
+        "places": [i for i, t in enumerate(flat) if t is not None],
+        "of": len(flat),
+        "product": mode.product,
+        "keep": mode.keep,
+        "keeper": 0 if mode.keeper is None else bridge.register(mode.keeper),
+    }
+    with _lock:
+        _operators.setdefault(call["op"], op)
+    arguments = [tf.constant(json.dumps(call)), *(t for t in flat if t is not None)]
+    results = shim.call(TOKEN, _callback, arguments, [tf.as_dtype(dtype) for _, dtype in outputs])
+    for result, (shape, _) in zip(results, outputs, strict=True):
+        result.set_shape(shape)
+    return list(results)
+
+
+# What every node of every graph calls. Its first input says what to do, so that a graph needs no more than this name.
+TOKEN = "seisops_keras.tensorflow (import it in this process)"
+
+
+def _callback(call: bytes, *arrays: NDArray) -> list[NDArray]:
+    call = json.loads(bytes(call))
+    op = _operators.get(call["op"])
+    if op is None:
+        raise RuntimeError(
+            f"This graph was made for {call['name']}, which is not in this process: build the same operator and give "
+            "it to seisops_keras.tensorflow.register(op)."
+        )
+    partials = tuple(Partial(*p) for p in call["partials"])
+    inputs = Inputs.unflat(placed(call["places"], arrays, call["of"]))
+    try:
+        keeper = bridge.registered(call["keeper"])
+    except RuntimeError:
+        keeper = None
+    return _compute(op, Mode(call["product"], call["keep"], keeper), partials, inputs)
+
+
+shim.enter(TOKEN, _callback)
+
+
+def _compute(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs: Inputs) -> list[NDArray]:
+    if mode.product:
+        keeper = mode.keeper or Keeper(wanted=mode.keep)
+        results = bridge.evaluate(op, partials, inputs, keeper)
+        if mode.keep and mode.keeper is None:
+            _waiting(op).leave(keeper)
+        return results
+    known = [_without_march(p, inputs) for p in partials]
+    needed = [p for p, value in zip(partials, known, strict=True) if value is None]
+    if not needed:
+        # What was kept for this backward is found by running it; without, let all go: a march at most for the others.
+        if Partial("m", 1) in partials and mode.keeper is None:
+            _waiting(op).clear()
+        values = iter(())
+    elif mode.keeper is None:
+        with _waiting(op).borrow() as keeper:
+            values = iter(bridge.evaluate(op, needed, inputs, keeper))
+    else:
+        values = iter(bridge.evaluate(op, needed, inputs, Keeper(False, mode.keeper.kept)))
+    return [
+        next(values) if value is None else np.full(shape, value, dtype)
+        for value, (shape, dtype) in zip(known, bridge.outputs(op, partials, inputs), strict=True)
+    ]
+
+
+def _without_march(partial: Partial, inputs: Inputs) -> float | None:
+    """The value of a partial where it needs no march: it is linear in all but m."""
+    taken = [getattr(inputs, name) for name in ("x", "y") if name != partial.slot]
+    taken = [a for a in (*taken, *inputs.dm[: partial.order - (partial.slot == "m")]) if a is not None]
+    # Half precision overflows now and then; what scales the loss waits for such a gradient, to skip the step.
+    if not all(np.all(np.isfinite(a)) for a in taken):
+        return np.nan
+    # The cotangent of an output that nobody used.
+    return None if all(np.any(a) for a in taken) else 0.0
+
+
+# ---------------------------------------------------------------------- what graphs leave between their nodes
+
+
+@dataclass(eq=False)
+class _Borrowed(Keeper):
+    """A keeper that notes what was found in it."""
+
+    found: set[bytes] = field(default_factory=set)
+
+    def find(self, op, m, x, *, make):
+        before = super().find(op, m, x, make=make)
+        if before is not None:
+            self.found |= {key for key, kept in self.kept.items() if kept is before}
+        return before
+
+
+class _Waiting:
+    """Linearisations that the products of an operator left in graphs, until their backward has used them.
+
+    They are found by content, whatever runs when: a miss costs a march and nothing else.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left: list[dict] = []
+
+    def leave(self, keeper: Keeper) -> None:
+        with self._lock:
+            self._left = [*self._left, dict(keeper.kept)][-WAITING:]
+
+    def clear(self) -> None:
+        with self._lock:
+            self._left = []
+
+    @contextmanager
+    def borrow(self) -> Iterator[Keeper]:
+        with self._lock:
+            keeper = _Borrowed(False, {k: v for kept in self._left for k, v in kept.items()})
+        yield keeper
+        with self._lock:
+            rest = [{k: v for k, v in kept.items() if k not in keeper.found} for kept in self._left]
+            self._left = [kept for kept in rest if kept]
+
+
+_lock = threading.RLock()
+_process = uuid.uuid4().hex
+_keys: weakref.WeakKeyDictionary[LinearOperator, str] = weakref.WeakKeyDictionary()
+# Of every graph, until the process ends: so long TensorFlow keeps a graph's gradient function, and it the operator.
+_operators: dict[str, LinearOperator] = {}
+_waits: weakref.WeakKeyDictionary[LinearOperator, _Waiting] = weakref.WeakKeyDictionary()
+
+
+def _key(op: LinearOperator) -> str:
+    """What a graph calls an operator: by its parts, so that another process can; by a number where they are foreign."""
+    with _lock:
+        if op not in _keys:
+            try:
+                text = json.dumps(spec.encode(op), sort_keys=True)
+                _keys[op] = hashlib.sha256(text.encode()).hexdigest()
+            except TypeError:
+                _keys[op] = f"{_process}:{bridge.register(op)}"
+        return _keys[op]
+
+
+def _waiting(op: LinearOperator) -> _Waiting:
+    with _lock:
+        return _waits.setdefault(op, _Waiting())
+
+
+def placed(places: Sequence[int], given: Sequence, n: int) -> tuple:
+    """`given` at their `places` among `n`, None elsewhere."""
+    values = dict(zip(places, given, strict=True))
+    return tuple(values.get(i) for i in range(n))
+
+
+def register(op: LinearOperator) -> None:
+    """Let SavedModels that were made with `op`, or with an equal operator, run in this process.
+
+    Parameters
+    ----------
+    op : operator of seisops
+        A SavedModel holds the graph but not the operator. It is recognised by its parts, and kept until the end of
+        the process.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
+    >>> register(so.Modeling(model, so.Geometry([[[250, 20]]], dt=2, t=200)))
+    """
+    op = compose(op)
+    # A graph of what cannot be written down is of one process: refuse it here, with the reason.
+    spec.encode(op)
+    key = _key(op)
+    with _lock:
+        _operators[key] = op

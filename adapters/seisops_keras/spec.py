@@ -1,0 +1,147 @@
+"""Operators as JSON and back: their parts and arrays, and no code."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+from pylops import LinearOperator
+
+from seisops import LRWF, Geometry, Model, Modeling, Projection, Propagation, Scattering, VirtualSource, compose
+from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum, describe
+
+VERSION = 1
+
+# The keywords of every class, and the attribute that holds each where it has another name.
+PARTS: dict[type, dict[str, str]] = {
+    Model: dict.fromkeys(
+        (
+            "m",
+            "spacing",
+            "origin",
+            "absorb",
+            "free_surface",
+            "space_order",
+            "dt",
+            "vmax",
+            "correct_dispersion",
+            "dtype",
+        ),
+        "",
+    ),
+    Geometry: {"positions": "", "dt": "", "t": "", "single": ""},
+    Projection: {"model": "", "geometry": "", "interpolation": ""},
+    LRWF: {"model": "", "geometry": "", "wavelet": ""},
+    Modeling: {"model": "", "geometry": ""},
+    Propagation: {"left": "", "A": "", "right": "", "adjoint": "adjoint_time"},
+    Scattering: {"model": "", "geometry": "", "op": "", "x": ""},
+    VirtualSource: {"model": "", "geometry": "", "op": "", "x": ""},
+    Adjoint: {"op": ""},
+    Sum: {"terms": ""},
+    Chain: {"factors": "", "scale": ""},
+}
+NAMES = {cls.__name__: cls for cls in PARTS}
+
+
+def encode(op: LinearOperator | Model) -> dict:
+    """What JSON can hold of an operator, to build an equal one from.
+
+    Parameters
+    ----------
+    op : operator of seisops, or Model
+
+    Returns
+    -------
+    dict
+        A table of parts that refer to each other by position, the whole as the last one. A model that several
+        operators share is in it once.
+
+    Raises
+    ------
+    TypeError
+        For operators of PyLops and others, which hold code.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
+    >>> rec = so.Geometry([[[100, 55.5]]], dt=2, t=200)
+    >>> F = so.Projection(model, rec) @ so.Modeling(model, rec)
+    >>> [part["class"] for part in encode(F)["parts"]]
+    ['Model', 'Geometry', 'Projection', 'Modeling', 'Chain']
+    >>> decode(encode(F))
+    Pr @ A: (1, 97, 71, 61) -> (1, 1, 101)
+    """
+    parts: list[dict] = []
+    positions: dict[int, int] = {}
+
+    def write(value: Any) -> Any:
+        if type(value) in PARTS:
+            if id(value) not in positions:
+                fields = {
+                    name: write(getattr(value, attribute or name)) for name, attribute in PARTS[type(value)].items()
+                }
+                positions[id(value)] = len(parts)
+                parts.append({"class": type(value).__name__, **fields})
+            return {"part": positions[id(value)]}
+        if isinstance(value, (LinearOperator, SeismicOperator)):
+            raise TypeError(
+                f"{describe(value)} cannot be saved: only operators of seisops and their products are made of parts "
+                "that JSON can hold. Save the weights alone, and build the layer again from code."
+            )
+        return _write(value, write)
+
+    write(compose(op) if isinstance(op, LinearOperator) else op)
+    return {"seisops": VERSION, "parts": parts}
+
+
+def decode(spec: dict) -> Any:
+    """The inverse of :func:`encode`.
+
+    Raises
+    ------
+    ValueError
+        For what `encode` did not write.
+    """
+    if not isinstance(spec, dict) or spec.get("seisops") != VERSION:
+        raise ValueError(f"This is no operator that seisops_keras wrote (format {VERSION}).")
+    built: list = []
+    for part in spec["parts"]:
+        if part["class"] not in NAMES:
+            raise ValueError(f"There is no part {part['class']!r} of an operator.")
+        built.append(_build(NAMES[part["class"]], {k: _read(v, built) for k, v in part.items() if k != "class"}))
+    return built[-1]
+
+
+def _build(cls: type, parts: dict) -> Any:
+    # The one shot `geometry[i]` is a geometry of its own kind.
+    single = parts.pop("single", False)
+    result = cls(**parts)
+    return result[0] if single else result
+
+
+def _write(value: Any, write) -> Any:
+    if isinstance(value, np.ndarray):
+        little = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
+        data = base64.b64encode(little.tobytes()).decode()
+        return {"array": data, "dtype": little.dtype.str, "shape": list(value.shape)}
+    if isinstance(value, (tuple, list)):
+        return {"list": [write(item) for item in value]}
+    if isinstance(value, np.dtype):
+        return value.name
+    value = value.item() if isinstance(value, np.generic) else value
+    return {"complex": [value.real, value.imag]} if isinstance(value, complex) else value
+
+
+def _read(value: Any, built: list) -> Any:
+    match value:
+        case {"part": position}:
+            return built[position]
+        case {"array": data, "dtype": dtype, "shape": shape}:
+            return np.frombuffer(base64.b64decode(data), np.dtype(dtype)).reshape(shape).copy()
+        case {"list": items}:
+            return [_read(item, built) for item in items]
+        case {"complex": [real, imag]}:
+            return complex(real, imag)
+    return value

@@ -1,0 +1,77 @@
+"""One tiny survey for all tests of the Keras adapter, so that few kernels are built."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import seisops as so
+
+
+def make(dtype: str) -> SimpleNamespace:
+    """Two shots, three receivers off the grid: modelling F, extended sources E, a source q and data weights w."""
+    rng = np.random.default_rng(0)
+    model = so.Model(v=1.5 + rng.random((9, 8)), spacing=(10, 12), vmax=3.5, dtype=dtype)
+    src = so.Geometry(rng.uniform(10, 70, (2, 1, 2)), dt=2.0, t=60.0)
+    rec = so.Geometry(rng.uniform(10, 70, (2, 3, 2)), dt=3.0, t=60.0)
+    Pr, Ps, A = so.Projection(model, rec), so.Projection(model, src), so.Modeling(model, rec)
+    Pw = so.LRWF(model, rec, so.ricker(rec[0], f0=0.02)[0])
+    F, E = Pr @ A @ Ps.H, Pr @ A @ Pw.H
+    return SimpleNamespace(
+        model=model,
+        F=F,
+        E=E,
+        q=so.ricker(src, f0=0.02).astype(dtype),
+        m=model.m.copy(),
+        dm=(0.02 * rng.standard_normal(model.shape)).astype(dtype),
+        w=rng.standard_normal(F.dimsd).astype(dtype),
+        rng=rng,
+    )
+
+
+@pytest.fixture(scope="session")
+def double():
+    return make("float64")
+
+
+@pytest.fixture(scope="session")
+def single():
+    return make("float32")
+
+
+@pytest.fixture(params=["eager", "graph"])
+def mode(request):
+    """Run a function as it is, or as a tf.function."""
+    import tensorflow as tf
+
+    return tf.function if request.param == "graph" else lambda f: f
+
+
+@pytest.fixture
+def near():
+    """Assert that two arrays are equal to a part of the second one's norm, 1e-10 in float64."""
+
+    def check(a, b, tolerance=1e-10):
+        a, b = np.asarray(a), np.asarray(b)
+        assert a.shape == b.shape
+        assert np.linalg.norm(a - b) <= tolerance * np.linalg.norm(b)
+
+    return check
+
+
+@pytest.fixture
+def marches():
+    """The solves of all shots that a call costs, in units of one solve per shot."""
+    from seisops.propagators import marching
+
+    def count(call, shots=2):
+        before = marching.marches
+        result = call()
+        return (marching.marches - before) / shots, result
+
+    return count
