@@ -27,6 +27,7 @@ from pylops.linearoperator import (
     _ProductLinearOperator,
     _ScaledLinearOperator,
     _SumLinearOperator,
+    _TransposedLinearOperator,
     aslinearoperator,
 )
 from scipy.sparse.linalg import LinearOperator as SciPyOperator
@@ -65,6 +66,8 @@ class SeismicOperator(LinearOperator):
     propagates = False
     # Whether what it gives for a shot depends on what it takes for that shot alone.
     separable = False
+    # Whether it adds up what comes from different shots.
+    sums_shots = False
     # Shots, where it has any to select.
     nsrc = 1
     # Its name on the source side of a propagation, where that differs.
@@ -164,7 +167,11 @@ class SeismicOperator(LinearOperator):
         x = np.asarray(x)
         if x.size != self.shape[1] or x.shape not in (self.dims, (self.shape[1],), (1, *self.dims)):
             raise ValueError(f"{self} takes an array of shape {self.dims} or ({self.shape[1]},), got {x.shape}.")
-        return np.array(x, self.dtype).reshape(self.dims) if copy else x.reshape(self.dims)
+        if copy and np.iscomplexobj(x):
+            raise TypeError(
+                f"Derivatives of {self} are known at real input: take the real and the imaginary part apart."
+            )
+        return np.array(x, _real(self.dtype)).reshape(self.dims) if copy else x.reshape(self.dims)
 
     def _matvec(self, x: NDArray) -> NDArray:
         return self._apply(self._forward, x, self.dims)
@@ -395,6 +402,9 @@ class Chain(SeismicOperator):
         for f in self.factors:
             if not isinstance(f, SeismicOperator):
                 raise TypeError(f"Cannot select shots of {self}: {describe(f)} does not say what a shot is.")
+        for f in self.factors[1:]:
+            if f.sums_shots:
+                raise TypeError(f"Cannot select shots of {self}: {f.sentence} in the middle adds up all of them.")
         return Chain([f[index] for f in self.factors], self.scale)
 
     def shots_in(self, x, index):
@@ -551,6 +561,8 @@ def compose(op: LinearOperator | SciPyOperator) -> LinearOperator:
             result = Sum([compose(a), compose(b)])
         case _AdjointLinearOperator(args=(a,)):
             result = compose(a).H
+        case _TransposedLinearOperator(args=(a,)):
+            result = compose(a).T
         case _PowerLinearOperator(args=(a, p)) if p > 0:
             result = product(*[compose(a)] * p)
         case _:

@@ -221,9 +221,12 @@ def _batch(leads: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
 
 def _item(op: LinearOperator, partials: Sequence[Partial], at: Inputs, keeper: Keeper | None) -> list[NDArray]:
     """The partials for one item of a batch."""
-    for values in (at.x, at.y, *at.dm):
-        if values is not None:
-            check_finite(op, values)
+    values = [a for a in (at.x, at.y, *at.dm) if a is not None]
+    if tuple(partials) == (FORWARD,):
+        check_finite(op, values[0])
+    elif not all(np.all(np.isfinite(a)) for a in values):
+        # An overflow on its way back through a network is the network's business: a loss scaler looks for it.
+        return [np.full(shape_of(op, p.slot), np.nan) for p in partials]
     if keeper is not None and keeper.wanted and tuple(partials) == (FORWARD,):
         return [keeper.find(op, at.m, at.x, make=True).value]
     if set(partials) == {Partial("x", 0), Partial("m", 1)} and isinstance(op, SeismicOperator):
@@ -294,7 +297,7 @@ def check_kind(op: LinearOperator, complex_input: bool, floating: bool) -> None:
         Naming what was expected.
     """
     if not floating:
-        raise TypeError(f"{op!r} takes floating-point numbers; convert the input, for instance with .float().")
+        raise TypeError(f"{op!r} takes floating-point numbers: cast the input to float32 or float64.")
     if complex_input and not np.issubdtype(op.dtype, np.complexfloating):
         raise TypeError(f"{op!r} is real: apply it to the real and the imaginary part of a complex input.")
 

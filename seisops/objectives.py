@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seisops.algebra import SeismicOperator, check_finite, compose
+from seisops.algebra import SeismicOperator, check_finite, compose, describe
 from seisops.execution import map_shots
 
 
@@ -51,6 +51,8 @@ def fwi(F: SeismicOperator, q: ArrayLike, d: ArrayLike) -> tuple[float, NDArray]
     (51, 41)
     """
     F = compose(F)
+    if not isinstance(F, SeismicOperator):
+        raise ValueError(f"{describe(F)} holds no operator of this library: it does not depend on m.")
     q, d = F._as_input(q), np.asarray(d)
     check_finite(F, q)
     if d.size != F.shape[0]:

@@ -472,6 +472,7 @@ class Scattering(SurveyOperator):
 
     samples = True
     separable = False
+    sums_shots = True
 
     def __init__(self, model: Model, geometry: Geometry, op: SeismicOperator | None, x: NDArray) -> None:
         super().__init__(model, geometry, wavefield_shape(model, geometry), model.shape)

@@ -417,3 +417,20 @@ def test_a_zero_operator_has_no_dot_test():
 def test_a_word_is_no_factor():
     with raises((TypeError, ValueError), "takes an array of shape|operand|[Ss]calar"):
         operator("Pr A Ps.H") @ "abc"
+
+
+def test_shots_of_a_product_that_adds_them_up():
+    J = operator("J of F")
+    with raises(TypeError, "S in the middle adds up all of them"):
+        (J @ J.H)[[0]]
+
+
+def test_derivative_at_complex_input():
+    w = world("2d")
+    with raises(TypeError, "take the real and the imaginary part apart"):
+        w.F.jacobian(1j * w.q)
+
+
+def test_transposed_nodes_of_pylops_are_read():
+    w = world("2d")
+    assert so.Jacobian((w.M @ w.F).T, w.d).dims == w.model.shape

@@ -229,3 +229,9 @@ def test_the_core_imports_no_framework():
     code = "import sys, builtins; before = set(sys.modules); import seisops.bridge; "
     code += "print(any(m in ('tensorflow', 'keras') for m in sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
+
+
+def test_an_overflowing_gradient_comes_back_as_such(layer, q):
+    q.requires_grad_()
+    (layer(q).sum() * torch.inf).backward()
+    assert not torch.isfinite(q.grad).any()
