@@ -34,8 +34,10 @@ def test_adjoint_of_the_products(name, kind):
 
 
 @pytest.mark.parametrize("name", FEW)
-def test_adjoint_in_3d(name):
-    assert checks.dot_test(operator(name, "3d"), verbose=False) <= DOT["float64"]
+@pytest.mark.parametrize("kind", ["3d", "3d-float32"])
+def test_adjoint_in_3d(name, kind):
+    op = operator(name, kind)
+    assert checks.dot_test(op, verbose=False) <= DOT[op.dtype.name]
 
 
 @every

@@ -31,6 +31,7 @@ KINDS = {
         "free_surface": True,
     },
     "3d": {"shape": (13, 11, 12), "spacing": (10.0, 12.0, 11.0), "t": 60.0, "dtype": "float64"},
+    "3d-float32": {"shape": (13, 11, 12), "spacing": (10.0, 12.0, 11.0), "t": 60.0, "dtype": "float32"},
 }
 
 
