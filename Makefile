@@ -1,5 +1,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
+# Two processes; tests that share a pool or a cluster stay in one of them.
+TWO := -n 2 --dist loadgroup
 
 .PHONY: demo test lint clean
 
@@ -8,9 +10,9 @@ demo: .venv/demo
 	$(BIN)/python examples/fwi.py --output pictures
 
 test: .venv/test
-	$(BIN)/pytest tests/test_*.py
-	$(BIN)/pytest tests/adapters_torch
-	$(BIN)/pytest tests/adapters_keras
+	$(BIN)/pytest $(TWO) tests/test_*.py
+	$(BIN)/pytest $(TWO) tests/adapters_torch
+	$(BIN)/pytest $(TWO) tests/adapters_keras
 
 lint: .venv/test
 	$(BIN)/ruff check .

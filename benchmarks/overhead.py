@@ -14,15 +14,20 @@ import numpy as np
 import seisops as so
 
 kernel_time = 0.0
-apply = devito.Operator.apply
+compiled = devito.Operator.cfunction.fget
 
 
-def timed_apply(self, **arguments):
-    """Devito's own apply, whose timers say what was spent inside the kernel."""
-    global kernel_time
-    summary = apply(self, **arguments)
-    kernel_time += sum(section.time for section in summary.values())
-    return summary
+def timed(self):
+    """The compiled function of an operator, which adds what it takes to `kernel_time`."""
+
+    def call(*arguments):
+        global kernel_time
+        start = time.perf_counter()
+        status = compiled(self)(*arguments)
+        kernel_time += time.perf_counter() - start
+        return status
+
+    return call
 
 
 def main() -> None:
@@ -47,7 +52,7 @@ def main() -> None:
                 "J.H @ d": lambda: J.H @ d}  # fmt: skip
     for product in products.values():
         product()
-    devito.Operator.apply = timed_apply
+    devito.Operator.cfunction = property(timed)
     global kernel_time
     times = {name: [] for name in products}
     for _ in range(args.repeat):

@@ -1,6 +1,6 @@
 """Seismic modelling and inversion as linear algebra."""
 
-from seisops import algebra, checks, models, wavelets
+from seisops import algebra, checks, models, storage, wavelets
 from seisops import plotting as plot
 from seisops.algebra import compose, no_fusion
 from seisops.execution import config
@@ -31,5 +31,6 @@ __all__ = [
     "no_fusion",
     "plot",
     "ricker",
+    "storage",
     "wavelets",
 ]

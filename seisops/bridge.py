@@ -27,7 +27,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pylops import LinearOperator
 
-from seisops.algebra import Linearization, SeismicOperator, apply, check_finite, compose, derivative
+from seisops.algebra import SeismicOperator, apply, check_finite, compose, derivative
+from seisops.linearization import Linearization
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar, copy_context
-from dataclasses import dataclass, replace
-from typing import TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Protocol, TypeVar
 
 from tqdm.auto import tqdm
+
+from seisops import parcels
+from seisops.storage import Auto, Storage
 
 T = TypeVar("T")
 
@@ -25,6 +29,7 @@ class Config:
     """What :func:`config` sets."""
 
     executor: Executor | None = None
+    storage: Storage = field(default_factory=Auto)
     progress: bool = False
 
 
@@ -40,8 +45,13 @@ def config(**settings) -> Iterator[Config]:
     Parameters
     ----------
     executor : concurrent.futures.Executor, optional
-        Runs the shots. By default models below a million cells run one shot per core, larger ones all
-        cores on one shot, with a thread for every 25 000 cells at most.
+        Runs the shots: threads or processes of this machine, ``dask.distributed.Client(...).get_executor()``,
+        ``mpi4py.futures.MPIPoolExecutor()``. By default models below a million cells run one shot per core, larger ones
+        all cores on one shot, with a thread for every 25 000 cells at most. Other processes keep no background for the
+        next product: there J and J.H march it again, while the gradient of ``so.fwi`` still costs two marches.
+    storage : Storage
+        How derivatives that are made inside keep their background wavefield, see :mod:`seisops.storage`: where it
+        fits in memory, otherwise by checkpoints, unless something else is chosen.
     progress : bool
         Show a progress bar over shots.
 
@@ -63,6 +73,17 @@ def config(**settings) -> Iterator[Config]:
         _config.reset(token)
 
 
+def current() -> Config:
+    """The settings in force here."""
+    return _config.get()
+
+
+def shares_memory() -> bool:
+    """Whether the shots of an operator run in this process."""
+    executor = current().executor
+    return _threads.get() is not None or executor is None or isinstance(executor, ThreadPoolExecutor)
+
+
 def threads_per_shot() -> int | None:
     """OpenMP threads for a shot that runs here; None leaves it to OpenMP."""
     return _threads.get()
@@ -75,43 +96,139 @@ def cores() -> int:
     return min(available, int(wanted)) if wanted else available
 
 
-def map_shots(task: Callable[[int], T], nsrc: int, cells: int) -> list[T]:
-    """``[task(0), ..., task(nsrc - 1)]``, shots side by side where that is faster.
+def at_once(nsrc: int, cells: int) -> int:
+    """How many of `nsrc` shots on a grid of `cells` run side by side in this process."""
+    return min(nsrc, cores()) if cells < CELLS_FOR_ONE_SHOT else 1
+
+
+class Task(Protocol):
+    """What to do for the shots of a survey."""
+
+    def __call__(self, i: int):
+        """The result of shot `i`."""
+
+    def only(self, i: int) -> Task:
+        """The same for shot `i` alone, as its shot 0, to be sent to another process."""
+
+
+def map_shots(task: Task, nsrc: int, cells: int) -> Iterator:
+    """``task(0), ..., task(nsrc - 1)`` in this order, shots side by side where that is faster.
 
     Parameters
     ----------
-    task : callable
-        What to do for one shot.
+    task : Task
     nsrc : int
         Number of shots.
     cells : int
         Cells of the padded grid, by which threads are shared out.
+
+    Notes
+    -----
+    Few more shots than workers are begun before their results are taken, so that results can be summed as they come.
     """
     settings = _config.get()
-    workers = min(nsrc, cores()) if cells < CELLS_FOR_ONE_SHOT else 1
-    threads = max(1, min(cores() // workers, cells // CELLS_PER_THREAD))
+    executor = settings.executor
     with _bar(settings, nsrc) as bar:
-        if _threads.get() is not None:
-            return [_advance(bar, task(i)) for i in range(nsrc)]
-        alone = _Alone(task, threads)
-        if settings.executor is not None:
-            return [_advance(bar, x) for x in settings.executor.map(_Alone(task, 1), range(nsrc))]
-        if workers == 1:
-            return [_advance(bar, alone(i)) for i in range(nsrc)]
+        for result in _results(task, nsrc, cells, executor):
+            if bar is not None:
+                bar.update()
+            yield result
+
+
+def _results(task: Task, nsrc: int, cells: int, executor: Executor | None) -> Iterator:
+    workers = at_once(nsrc, cells)
+    threads = max(1, min(cores() // workers, cells // CELLS_PER_THREAD))
+    if _threads.get() is not None:
+        # Within a shot already: what it asks for runs in its share of the cores.
+        yield from map(task, range(nsrc))
+    elif not shares_memory():
+        yield from _elsewhere(executor, task, nsrc)
+    elif executor is not None:
+        yield from _in_threads(executor, _Alone(task, 1), nsrc, executor._max_workers)
+    elif workers == 1:
+        yield from map(_Alone(task, threads), range(nsrc))
+    else:
         with ThreadPoolExecutor(workers) as pool:
-            running = [pool.submit(copy_context().run, alone, i) for i in range(nsrc)]
-            return [_advance(bar, f.result()) for f in running]
+            yield from _in_threads(pool, _Alone(task, threads), nsrc, workers)
+
+
+def _in_threads(pool: ThreadPoolExecutor, task: Callable[[int], T], nsrc: int, workers: int) -> Iterator[T]:
+    return _in_order(lambda i: pool.submit(copy_context().run, task, i), nsrc, 2 * workers)
+
+
+def _elsewhere(executor: Executor, task: Task, nsrc: int) -> Iterator:
+    """Shots in other processes, to each of which a model is sent once."""
+    workers = _workers(executor)
+    # Processes of this machine share its cores; what another machine has is known there.
+    threads = max(1, cores() // workers) if isinstance(executor, ProcessPoolExecutor) else None
+    settings = Config(storage=current().storage)
+
+    def submit(i: int) -> _Sent:
+        parcel = parcels.pack((task.only(i), settings, threads))
+        return _Sent(executor, parcel, executor.submit(_run_here, parcel if i < workers else parcel.light()))
+
+    return _in_order(submit, nsrc, 2 * workers)
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A shot in another process; sent again, with its models, where that process did not have them."""
+
+    executor: Executor
+    parcel: parcels.Parcel
+    future: Future
+
+    def result(self):
+        answer = self.future.result()
+        if isinstance(answer, parcels.Missing):
+            answer = self.executor.submit(_run_here, self.parcel).result()
+        return answer
+
+    def cancel(self) -> None:
+        self.future.cancel()
+
+
+def _run_here(parcel: parcels.Parcel):
+    """The shot of a parcel from another process."""
+    thing = parcels.unpack(parcel)
+    if isinstance(thing, parcels.Missing):
+        return thing
+    task, settings, threads = thing
+    token = _config.set(settings)
+    try:
+        return _Alone(task, threads or cores())(0)
+    finally:
+        _config.reset(token)
+
+
+def _workers(executor: Executor) -> int:
+    """How many tasks an executor runs at once: of concurrent.futures, of mpi4py, of Dask; this machine's cores else."""
+    known = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None)
+    client = getattr(executor, "_client", None)
+    return int(known or (sum(client.nthreads().values()) if client else 0) or cores())
+
+
+def _in_order(submit: Callable[[int], Future[T] | _Sent], n: int, window: int) -> Iterator[T]:
+    """Results of ``submit(0), ..., submit(n - 1)``, at most `window` of them begun and not yet taken.
+
+    Whatever ends this early, an error or Ctrl-C, cancels what has not begun.
+    """
+    begun: deque[Future[T]] = deque()
+    try:
+        for i in range(n):
+            begun.append(submit(i))
+            if len(begun) == window:
+                yield begun.popleft().result()
+        while begun:
+            yield begun.popleft().result()
+    finally:
+        for future in begun:
+            future.cancel()
 
 
 def _bar(settings: Config, nsrc: int):
     """A bar over shots; none, and no thread of its own, unless it is asked for."""
     return tqdm(total=nsrc, desc="shots") if settings.progress and nsrc > 1 else nullcontext()
-
-
-def _advance(bar: tqdm | None, result: T) -> T:
-    if bar is not None:
-        bar.update()
-    return result
 
 
 @dataclass(frozen=True)

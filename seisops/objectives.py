@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -61,19 +64,37 @@ def fwi(F: SeismicOperator, q: ArrayLike, d: ArrayLike) -> tuple[float, NDArray]
         raise ValueError(f"The data have {int(np.sum(~np.isfinite(d)))} samples that are not finite.")
     d = d.reshape(F.dimsd)
 
-    def misfit(op, source, observed) -> tuple[float, NDArray]:
-        synthetic, J = op.linearize(source)
-        residual = np.asarray(synthetic, np.float64) - observed
-        return 0.5 * float(np.vdot(residual, residual)), J.H @ residual.ravel()
-
     if F.separable and F.nsrc > 1:
         # A shot at a time, so that no more backgrounds exist than shots run at once.
-        parts = map_shots(
-            lambda i: misfit(F[[i]], F.shots_in(q, [i]), F.shots_out(d, [i])),
-            F.nsrc,
-            int(np.prod(F.model.padded_shape)),
-        )
+        parts = map_shots(_EachShot(_misfit, F, q, d), F.nsrc, int(np.prod(F.model.padded_shape)))
     else:
-        parts = [misfit(F, q, d)]
-    gradient = sum((np.asarray(g, np.float64) for _, g in parts), start=np.zeros(F.model.m.size))
-    return sum(value for value, _ in parts), gradient.reshape(F.model.shape)
+        parts = [_misfit(F, q, d)]
+    total, gradient = 0.0, np.zeros(F.model.m.size)
+    for value, part in parts:
+        total, gradient = total + value, gradient + part
+    return total, gradient.reshape(F.model.shape)
+
+
+def _misfit(F: SeismicOperator, q: NDArray, d: NDArray) -> tuple[float, NDArray]:
+    synthetic, J = F.linearize(q)
+    residual = np.asarray(synthetic, np.float64) - d
+    return 0.5 * float(np.vdot(residual, residual)), J.H @ residual.ravel()
+
+
+@dataclass(frozen=True)
+class _EachShot:
+    """A function of an operator, what it takes and what was observed, shot by shot."""
+
+    function: Callable[[SeismicOperator, NDArray, NDArray], tuple]
+    op: SeismicOperator
+    x: NDArray
+    d: NDArray
+
+    def __call__(self, i: int) -> tuple:
+        return self.function(*self._part(i))
+
+    def only(self, i: int) -> _EachShot:
+        return _EachShot(self.function, *self._part(i))
+
+    def _part(self, i: int) -> tuple:
+        return self.op[[i]], self.op.shots_in(self.x, [i]), self.op.shots_out(self.d, [i])

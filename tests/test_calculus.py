@@ -6,7 +6,7 @@ from zoo import ROUNDING, error, operator, random, world
 
 import seisops as so
 from seisops import checks
-from seisops.propagators import kernels, marching
+from seisops.propagators import kernels
 
 # How far a fitted slope may be from 1 and 2, over three and a half decades.
 SLOPE = 0.05
@@ -187,18 +187,6 @@ def test_gradient_of_what_fits_is_zero():
 # ---------------------------------------------------------------------- cost
 
 
-@pytest.fixture
-def counted():
-    """A function that says how many marches a call takes per shot."""
-
-    def count(call):
-        before = marching.marches
-        call()
-        return (marching.marches - before) / 2
-
-    return count
-
-
 def test_marches(counted):
     w = world("2d")
     F, q, d, dm = w.F, w.q, w.d, w.dm
@@ -253,11 +241,11 @@ def test_nothing_is_built_or_loaded_twice(monkeypatch):
 
 
 def test_a_background_that_does_not_fit_is_made_again(monkeypatch, counted):
-    from seisops import operators
+    from seisops.storage import auto
 
     w = world("2d")
     expected = w.J @ w.dm
-    monkeypatch.setattr(operators, "KEEP_FRACTION", 0)
+    monkeypatch.setattr(auto, "BUDGET_FRACTION", 0)
     J = w.F.jacobian(w.q)
     assert counted(lambda: J @ w.dm) == 2
     assert counted(lambda: J @ w.dm) == 2

@@ -43,6 +43,12 @@ class Side(SubDomain):
         strip = dimensions[self.axis] if self.side == "whole" else (self.side, self.thickness)
         return {d: strip if d is dimensions[self.axis] else d for d in dimensions}
 
+    def within(self, shape: tuple[int, ...], halo: int) -> tuple[slice, ...]:
+        """The strip in an array of `shape` with a halo."""
+        n = shape[self.axis]
+        start, stop = {"left": (0, self.thickness), "right": (n - self.thickness, n), "whole": (0, n)}[self.side]
+        return (slice(None),) * self.axis + (slice(halo + start, halo + stop),)
+
 
 def wave(march: March, u: TimeFunction, dinv: Function, order: int) -> list[Eq]:
     """One leapfrog step in the interior."""
@@ -59,26 +65,27 @@ def absorbing_layer(march: March, u, dinv, layers: list[Layer], order: int) -> l
     :math:`\alpha_n = b\alpha_{n+1} + v_n`,
     :math:`\beta_n = b\beta_{n+1} - \partial(v_n + a\alpha_n)`, and the right-hand side gains
     :math:`\partial^2(a\alpha_n) - \partial(a\beta_n)`.
+
+    Each memory field needs no more than its last value, at the node itself, and is updated in place.
     """
     first, rest = [], []
     for layer in layers:
         a, b, psi, zeta = layer.a, layer.b, layer.psi, layer.zeta
-        new_psi, new_zeta = march.ahead(psi), march.ahead(zeta)
 
         def D(f, n=1, d=layer.dimension):
             return Derivative(f, (d, n), fd_order=order)
 
         if march.adjoint:
             psi_now = b * psi + u
-            zeta_now = b * zeta - D(u) - D(a * new_psi)
-            gain = D(a * new_psi, 2) - D(a * new_zeta)
+            zeta_now = b * zeta - D(u) - D(a * psi)
+            gain = D(a * psi, 2) - D(a * zeta)
         else:
             psi_now = b * psi + a * D(u)
-            zeta_now = b * zeta + a * (D(u, 2) + D(new_psi))
-            gain = D(new_psi) + new_zeta
+            zeta_now = b * zeta + a * (D(u, 2) + D(psi))
+            gain = D(psi) + zeta
         for side in layer.sides:
-            first.append(Eq(new_psi, psi_now, subdomain=side))
-            second = [Eq(new_zeta, zeta_now, subdomain=side)]
+            first.append(Eq(psi, psi_now, subdomain=side))
+            second = [Eq(zeta, zeta_now, subdomain=side)]
             rest += [*second, Inc(march.ahead(u), dinv * gain, subdomain=side)]
     return first + rest
 
@@ -97,6 +104,6 @@ class Layer:
     dimension: object
     a: Function
     b: Function
-    psi: TimeFunction
-    zeta: TimeFunction
+    psi: Function
+    zeta: Function
     sides: list

@@ -88,7 +88,7 @@ def make_fields(spec: KernelSpec, grid: Grid, nt: int, npoints: dict[str, int]) 
             Function(name=f"{x}{axis}", grid=grid, dimensions=(d,), shape=(grid.shape[axis],), space_order=order)
             for x in "ab"
         )
-        memory = (TimeFunction(name=f"{x}{axis}", grid=grid, time_order=1, space_order=order) for x in ("psi", "zeta"))
+        memory = (Function(name=f"{x}{axis}", grid=grid, space_order=order) for x in ("psi", "zeta"))
         strips = [Side(axis, side, spec.absorb + spec.space_order // 2, grid) for side in sides]
         layers.append(Layer(d, *profiles, *memory, strips))
     return FieldSet(

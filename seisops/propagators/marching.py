@@ -3,79 +3,216 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 import numpy as np
-from devito import Grid, SparseTimeFunction
 from numpy.typing import NDArray
 
 from seisops.model import Model
 from seisops.propagators import buffers
 from seisops.propagators.couplings import Points
-from seisops.propagators.kernels import Coupling, FieldSet, KernelSpec, float_environment, kernel, make_fields, quiet
+from seisops.propagators.kernels import Coupling, KernelSpec, float_environment, kernel, quiet
 from seisops.propagators.points import PointWeights
-
-# Amplitude reflection of the layer at vertical incidence in the continuous limit.
-REFLECTION = 1e-4
-# Cells per wavelength at the frequency below which the layer turns from absorbing to evanescent waves.
-CELLS_PER_WAVELENGTH = 80
+from seisops.propagators.workspaces import view, workspaces
+from seisops.storage.base import BLOCK, History
 
 
 @dataclass(frozen=True, eq=False)
 class Term:
-    """A coupling with its values: what is injected, and the constants of the coupling."""
+    """A coupling with its values: what is injected, and the constants of the coupling.
+
+    The background wavefield of a coupling, too large to be a value like the others, is its `history`.
+    """
 
     coupling: Coupling
     values: dict[str, NDArray] = field(default_factory=dict)
     points: PointWeights | None = None
+    history: History | None = None
 
 
-# How many wavefields have been marched by this process; what an operation costs is counted in these.
-marches = 0
+# How many wavefields have been marched by this process; what an operation costs is counted in these. Part of a
+# march, as histories that are not kept whole ask for, is a fraction.
+marches = Fraction(0)
 _count = threading.Lock()
 
 
-def march(
-    model: Model, nt: int, *, adjoint: bool, source: Term, measures: list[Term], threads: int | None = None
-) -> list[NDArray]:
-    """Solve the wave equation (or its transpose) for one shot and return what each of `measures` saw.
+class Marching:
+    """One shot's solution of the wave equation, or of its transpose; use it in a ``with`` statement.
 
-    Raises
-    ------
-    FloatingPointError
-        If the wavefield is not finite at the end.
+    Parameters
+    ----------
+    model : Model
+    nt : int
+        Time steps.
+    adjoint : bool
+        March backwards, with the transpose.
+    source : Term
+    measures : list of Term
+    threads : int, optional
+        Of OpenMP; None leaves it to OpenMP.
+
+    Attributes
+    ----------
+    block : int
+        Steps it runs at a time: all of them, or as many as the histories of its terms take and give at once.
     """
-    global marches
-    source, *measures = _one_width([source, *measures])
-    spec = _spec(model, adjoint, source, measures)
-    operator = kernel(spec)
-    tags = ["src", *(f"rec{i}" for i in range(len(measures)))]
-    terms = dict(zip(tags, (source, *measures), strict=True))
-    npoints = {tag: len(t.points.nodes) for tag, t in terms.items() if t.points is not None}
-    with quiet(), _workspaces.borrow(spec, model, nt, npoints) as space:
-        space.prepare(model)
-        arguments, results = {}, []
-        for tag, term in terms.items():
-            fields = space.fields.source if tag == "src" else space.fields.measures[int(tag[3:])]
-            given, out = _bind(term, fields, model, nt, measured=tag != "src")
-            arguments |= given
-            results += [out] if tag != "src" else []
-        arguments |= {f.name: f for f in space.fields.all() if f.name not in arguments}
-        known = {p.name for p in operator.parameters}
-        scalars = {"h": model.dt, "nthreads": threads, "nthreads_nonaffine": threads}
+
+    def __init__(
+        self, model: Model, nt: int, *, adjoint: bool, source: Term, measures: list[Term], threads: int | None = None
+    ) -> None:
+        source, *measures = _one_width([source, *measures])
+        self.model, self.nt, self.adjoint = model, nt, adjoint
+        self.terms = {"src": source} | {f"rec{i}": term for i, term in enumerate(measures)}
+        self.spec = _spec(model, adjoint, source, measures)
+        self.threads = threads
+        by_block = any(t.history is not None and t.history.block for t in self.terms.values())
+        self.block = min(nt, BLOCK) if by_block else nt
+
+    def __enter__(self) -> Marching:
+        npoints = {tag: len(t.points.nodes) for tag, t in self.terms.items() if t.points is not None}
+        with quiet(), ExitStack() as stack:
+            self.operator = kernel(self.spec)
+            self.space = stack.enter_context(workspaces.borrow(self.spec, self.model, self.block, npoints))
+            self.space.prepare(self.model)
+            fields = (self.space.fields.source, *self.space.fields.measures)
+            self.ports = [
+                _Port(term, f, self, measures=tag != "src")
+                for (tag, term), f in zip(self.terms.items(), fields, strict=True)
+            ]
+            for port in self.ports:
+                if port.reads:
+                    port.reader = stack.enter_context(port.term.history.reading(self.adjoint))
+            self._arguments = self._bound()
+            self._lent = stack.pop_all()
+        return self
+
+    def __exit__(self, *error) -> None:
+        # What a march borrowed goes back, and with it all that refers to what it measured.
+        self.ports, self._arguments = [], None
+        self._lent.__exit__(*error)
+
+    def _bound(self) -> dict:
+        """The arguments of the kernel; Devito looks through them for milliseconds, so once for all blocks."""
+        arguments = {f.name: f for f in self.space.fields.all()}
+        for port in self.ports:
+            arguments |= port.arguments
+        known = {p.name for p in self.operator.parameters}
+        scalars = {"h": self.model.dt, "nthreads": self.threads, "nthreads_nonaffine": self.threads}
         arguments |= {k: x for k, x in scalars.items() if k in known and x is not None}
+        return self.operator.arguments(time_m=0, time_M=self.block - 1, **arguments)
+
+    def all(self) -> list[NDArray]:
+        """March to the end; see :meth:`results`.
+
+        Raises
+        ------
+        FloatingPointError
+            If the wavefield is not finite.
+        """
+        starts = range(0, self.nt, self.block)
+        for start in reversed(starts) if self.adjoint else starts:
+            self.run(start)
+        return self.results()
+
+    def run(self, start: int) -> None:
+        """March the block of steps from `start`, in the direction of the march."""
+        global marches
+        stop = min(start + self.block, self.nt)
+        for port in self.ports:
+            port.before(start, stop)
+        arguments = self._arguments | {"time_M": stop - start - 1}
         with float_environment():
-            operator.apply(time_m=0, time_M=nt - 1, **arguments)
+            status = self.operator.cfunction(*(arguments[p.name] for p in self.operator.parameters))
+        if status:
+            raise RuntimeError(f"The compiled kernel gave up with status {status} on {self.model}.")
         with _count:
-            marches += 1
-        if not np.isfinite(space.u).all():
+            marches += Fraction(stop - start, self.nt)
+        if not np.isfinite(self.space.u).all():
             raise FloatingPointError(
-                f"The wavefield of {model} grew beyond {model.dtype.name} within {nt} steps. Check that the source "
-                "is finite and of sensible amplitude, and that the model has not been made with a dt of your own "
-                "near the stability limit."
+                f"The wavefield of {self.model} grew beyond {self.model.dtype.name} within {self.nt} steps. Check that "
+                "the source is finite and of sensible amplitude, and that the model has not been made with a dt of "
+                "your own near the stability limit."
             )
-        return [np.array(out) if term.points is not None else out for term, out in zip(measures, results, strict=True)]
+        for port in self.ports:
+            port.after(start, stop)
+
+    def results(self) -> list[NDArray]:
+        """What every measure saw; None for what went into a history."""
+        return [port.result() for port in self.ports[1:]]
+
+    def state(self) -> list[NDArray]:
+        """All that the next block depends on."""
+        return [np.array(part) for part in self.space.moving(self.adjoint)]
+
+    def restore(self, state: list[NDArray]) -> None:
+        """Go on from `state`."""
+        # The level that is not in a state is written before it is read, but for a march that begins within a block.
+        self.space.u[...] = 0
+        for part, saved in zip(self.space.moving(self.adjoint), state, strict=True):
+            part[...] = saved
+
+
+class _Port:
+    """A term at work: the arrays that a kernel sees of it, filled and emptied block by block."""
+
+    def __init__(self, term: Term, fields: dict, marching: Marching, *, measures: bool) -> None:
+        self.term, self.marching = term, marching
+        self.payload = payload = term.coupling.payload
+        dtype, whole = marching.model.dtype, marching.block == marching.nt
+        timed = {k for k, f in fields.items() if f.is_TimeFunction or f.is_SparseTimeFunction}
+        self.writes = term.history is not None and measures and payload == "background"
+        self.reads = term.history is not None and not self.writes
+        self.reader = None
+        # What a kernel can use as it is; all else it sees through a buffer of one block.
+        direct = {k: x for k, x in term.values.items() if whole or k not in timed}
+        if self.reads and whole and term.history.block is None:
+            direct["background"], self.reads = term.history.whole, False
+        if term.points is None:
+            self.seen = {
+                k: buffers.aligned(direct[k], dtype) if k in direct
+                else buffers.take((marching.block, *f.shape[1:]) if k in timed else f.shape, dtype)
+                for k, f in fields.items()
+            }  # fmt: skip
+            self.arguments = {fields[k].name: x for k, x in self.seen.items()}
+            self.given = {k: x for k, x in term.values.items() if k not in direct}
+        else:
+            series, r = fields[payload], term.coupling.half_width
+            view(series.gridpoints)[:] = term.points.nodes + (r - 1)
+            view(series.interpolation_coeffs)[:] = term.points.weights
+            self.seen, self.arguments, self.given = {payload: view(series)}, {series.name: series}, term.values
+        seen = self.seen.get(payload)
+        if measures and term.coupling.additive:
+            seen[...] = 0
+        # What a workspace or a block holds is overwritten; the history of a whole march is handed over as it is.
+        self.collected = None
+        if measures and payload in timed and not self.writes:
+            overwritten = term.points is not None or not whole
+            self.collected = np.empty((marching.nt, *seen.shape[1:]), dtype) if overwritten else seen
+
+    def before(self, start: int, stop: int) -> None:
+        """Bring in what the block from `start` to `stop` takes."""
+        for k, x in self.given.items():
+            self.seen[k][: stop - start] = x[start:stop]
+        if self.reads:
+            self.reader.read(start, stop, self.seen["background"][: stop - start])
+        if self.writes:
+            self.term.history.before(start, self.marching)
+
+    def after(self, start: int, stop: int) -> None:
+        """Take out what the block measured."""
+        seen = self.seen.get(self.payload)
+        if self.writes:
+            self.term.history.write(start, stop, seen[: stop - start])
+        elif self.collected is not None and self.collected is not seen:
+            self.collected[start:stop] = seen[: stop - start]
+
+    def result(self) -> NDArray | None:
+        """What the whole march measured; None where that went into a history."""
+        if self.writes:
+            return None
+        return self.seen[self.payload] if self.collected is None else self.collected
 
 
 def _one_width(terms: list[Term]) -> list[Term]:
@@ -85,7 +222,8 @@ def _one_width(terms: list[Term]) -> list[Term]:
     def widened(t: Term) -> Term:
         if not isinstance(t.coupling, Points) or t.coupling.half_width == max(widths):
             return t
-        return Term(Points(max(widths)), t.values, t.points.resized(len(t.points.nodes), max(widths)))
+        points = t.points.resized(len(t.points.nodes), max(widths))
+        return replace(t, coupling=Points(max(widths)), points=points)
 
     return [widened(t) for t in terms]
 
@@ -101,106 +239,3 @@ def _spec(model: Model, adjoint: bool, source: Term, measures: list[Term]) -> Ke
         sides=tuple(sides), free_surface=model.free_surface, adjoint=adjoint,
         source=source.coupling, measures=tuple(t.coupling for t in measures),
     )  # fmt: skip
-
-
-def _bind(term: Term, fields: dict, model: Model, nt: int, *, measured: bool) -> tuple[dict, NDArray]:
-    """Arguments of a kernel for one term, and the array its payload lies in."""
-    payload = term.coupling.payload
-    if isinstance(term.coupling, Points):
-        f = fields[payload]
-        r = term.coupling.half_width
-        _view(f.gridpoints)[:] = term.points.nodes + (r - 1)
-        _view(f.interpolation_coeffs)[:] = term.points.weights
-        if not measured:
-            _view(f)[:] = term.values[payload]
-        return {f.name: f}, _view(f)
-    arrays = {k: buffers.aligned(x, model.dtype) for k, x in term.values.items()}
-    if measured:
-        arrays[payload] = buffers.take(_payload_shape(fields[payload], model, nt), model.dtype)
-        if term.coupling.additive:
-            arrays[payload][...] = 0
-    return {fields[k].name: x for k, x in arrays.items()}, arrays[payload]
-
-
-def _payload_shape(f, model: Model, nt: int) -> tuple[int, ...]:
-    return (nt, *model.padded_shape) if f.is_TimeFunction else model.padded_shape
-
-
-def _view(f) -> NDArray:
-    """The memory of a Devito function, halo included."""
-    return (f.data if isinstance(f, SparseTimeFunction) else f.data_with_halo).view(np.ndarray)
-
-
-class Workspace:
-    """The fields of one kernel on one grid, for one shot at a time."""
-
-    def __init__(self, spec: KernelSpec, model: Model, nt: int, npoints: dict[str, int]) -> None:
-        shape = model.padded_shape
-        extent = tuple((n - 1) * d for n, d in zip(shape, model.spacing, strict=True))
-        self.fields: FieldSet = make_fields(spec, Grid(shape, extent=extent, dtype=model.dtype.type), nt, npoints)
-        self.u = _view(self.fields.u)
-        self.zeroed = [self.u] + [_view(f) for layer in self.fields.layers for f in (layer.psi, layer.zeta)]
-        self.filled_with = (None, None)
-
-    def prepare(self, model: Model) -> None:
-        """A quiet wavefield in `model`."""
-        for array in self.zeroed:
-            array[...] = 0
-        profile = (model.dt, model.vmax)
-        if self.filled_with[0] is not model.dinv:
-            self.fields.dinv.data[:] = model.dinv
-        if self.filled_with[1] != profile:
-            for layer in self.fields.layers:
-                axis = self.fields.u.grid.dimensions.index(layer.dimension)
-                layer.a.data[:], layer.b.data[:] = layer_profiles(model, axis)
-        self.filled_with = (model.dinv, profile)
-
-
-def layer_profiles(model: Model, axis: int) -> tuple[NDArray, NDArray]:
-    r"""The coefficients a and b of the absorbing layer along `axis` (padded length).
-
-    :math:`b = e^{-(\sigma + \alpha) dt},\ a = \sigma (b - 1) / (\sigma + \alpha)` with a quadratic
-    :math:`\sigma`; constants of the grid alone, so that the wave equation stays linear in m.
-    """
-    before, after = model.pad_widths[axis]
-    n, cells, d = model.padded_shape[axis], model.absorb, model.spacing[axis]
-    i = np.arange(n)
-    depth = np.maximum((before - i) * (before > 0), (i - (n - 1 - after)) * (after > 0)).clip(0) / cells
-    sigma = -3 * model.vmax * np.log(REFLECTION) / (2 * cells * d) * depth**2
-    alpha = np.pi * model.vmax / (CELLS_PER_WAVELENGTH * d) * (1 - depth)
-    b = np.exp(-(sigma + alpha) * model.dt)
-    a = np.where(depth > 0, sigma / np.where(depth > 0, sigma + alpha, 1) * (b - 1), 0)
-    return a.astype(model.dtype), b.astype(model.dtype)
-
-
-class _Workspaces:
-    """Workspaces that wait for the next shot; at most one for every shot that runs at once."""
-
-    def __init__(self) -> None:
-        self.idle: dict[tuple, list[Workspace]] = defaultdict(list)
-        self.lock = threading.Lock()
-
-    def borrow(self, spec: KernelSpec, model: Model, nt: int, npoints: dict[str, int]) -> _Loan:
-        key = (spec, model.padded_shape, model.spacing, nt if npoints else 0, tuple(sorted(npoints.items())))
-        with self.lock:
-            space = self.idle[key].pop() if self.idle[key] else None
-        if space is None:
-            space = Workspace(spec, model, nt, npoints)
-        return _Loan(self, key, space)
-
-
-@dataclass
-class _Loan:
-    owner: _Workspaces
-    key: tuple
-    space: Workspace
-
-    def __enter__(self) -> Workspace:
-        return self.space
-
-    def __exit__(self, *_) -> None:
-        with self.owner.lock:
-            self.owner.idle[self.key].append(self.space)
-
-
-_workspaces = _Workspaces()

@@ -1,0 +1,111 @@
+"""The fields of kernels on the grids they run on, made once and lent from march to march."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+from devito import Grid, SparseTimeFunction
+from numpy.typing import NDArray
+
+from seisops.model import Model
+from seisops.propagators.kernels import FieldSet, KernelSpec, make_fields
+
+# Amplitude reflection of the layer at vertical incidence in the continuous limit.
+REFLECTION = 1e-4
+# Cells per wavelength at the frequency below which the layer turns from absorbing to evanescent waves.
+CELLS_PER_WAVELENGTH = 80
+
+
+def view(f) -> NDArray:
+    """The memory of a Devito function, halo included."""
+    return (f.data if isinstance(f, SparseTimeFunction) else f.data_with_halo).view(np.ndarray)
+
+
+class Workspace:
+    """The fields of one kernel on one grid, for one shot at a time."""
+
+    def __init__(self, spec: KernelSpec, model: Model, nt: int, npoints: dict[str, int]) -> None:
+        shape = model.padded_shape
+        extent = tuple((n - 1) * d for n, d in zip(shape, model.spacing, strict=True))
+        self.fields: FieldSet = make_fields(spec, Grid(shape, extent=extent, dtype=model.dtype.type), nt, npoints)
+        self.u = view(self.fields.u)
+        self.zeroed = [self.u] + [view(f) for layer in self.fields.layers for f in (layer.psi, layer.zeta)]
+        self.filled_with = (None, None)
+
+    def moving(self, adjoint: bool) -> list[NDArray]:
+        """The parts of the fields that change from step to step and are read by the next."""
+        # Of three levels in turn, those a block of a multiple of three steps begins with.
+        levels = (2, 0) if adjoint else (0, 2)
+        strips = [
+            view(f)[side.within(f.shape, f.space_order)]
+            for layer in self.fields.layers
+            for side in layer.sides
+            for f in (layer.psi, layer.zeta)
+        ]
+        return [*(self.u[level] for level in levels), *strips]
+
+    def prepare(self, model: Model) -> None:
+        """A quiet wavefield in `model`."""
+        for array in self.zeroed:
+            array[...] = 0
+        profile = (model.dt, model.vmax)
+        if self.filled_with[0] is not model.dinv:
+            self.fields.dinv.data[:] = model.dinv
+        if self.filled_with[1] != profile:
+            for layer in self.fields.layers:
+                axis = self.fields.u.grid.dimensions.index(layer.dimension)
+                layer.a.data[:], layer.b.data[:] = layer_profiles(model, axis)
+        self.filled_with = (model.dinv, profile)
+
+
+def layer_profiles(model: Model, axis: int) -> tuple[NDArray, NDArray]:
+    r"""The coefficients a and b of the absorbing layer along `axis` (padded length).
+
+    :math:`b = e^{-(\sigma + \alpha) dt},\ a = \sigma (b - 1) / (\sigma + \alpha)` with a quadratic
+    :math:`\sigma`; constants of the grid alone, so that the wave equation stays linear in m.
+    """
+    before, after = model.pad_widths[axis]
+    n, cells, d = model.padded_shape[axis], model.absorb, model.spacing[axis]
+    i = np.arange(n)
+    depth = np.maximum((before - i) * (before > 0), (i - (n - 1 - after)) * (after > 0)).clip(0) / cells
+    sigma = -3 * model.vmax * np.log(REFLECTION) / (2 * cells * d) * depth**2
+    alpha = np.pi * model.vmax / (CELLS_PER_WAVELENGTH * d) * (1 - depth)
+    b = np.exp(-(sigma + alpha) * model.dt)
+    a = np.where(depth > 0, sigma / np.where(depth > 0, sigma + alpha, 1) * (b - 1), 0)
+    return a.astype(model.dtype), b.astype(model.dtype)
+
+
+class _Workspaces:
+    """Workspaces that wait for the next shot; at most one for every shot that runs at once."""
+
+    def __init__(self) -> None:
+        self.idle: dict[tuple, list[Workspace]] = defaultdict(list)
+        self.lock = threading.Lock()
+
+    def borrow(self, spec: KernelSpec, model: Model, nt: int, npoints: dict[str, int]) -> _Loan:
+        key = (spec, model.padded_shape, model.spacing, nt if npoints else 0, tuple(sorted(npoints.items())))
+        with self.lock:
+            space = self.idle[key].pop() if self.idle[key] else None
+        if space is None:
+            space = Workspace(spec, model, nt, npoints)
+        return _Loan(self, key, space)
+
+
+@dataclass
+class _Loan:
+    owner: _Workspaces
+    key: tuple
+    space: Workspace
+
+    def __enter__(self) -> Workspace:
+        return self.space
+
+    def __exit__(self, *_) -> None:
+        with self.owner.lock:
+            self.owner.idle[self.key].append(self.space)
+
+
+workspaces = _Workspaces()

@@ -1,0 +1,265 @@
+r"""What the derivatives with respect to the model are made of.
+
+`g` is the second time difference of a background wavefield: a perturbation of the model radiates where it meets
+it, and an image is what other wavefields have in common with it.
+"""
+
+from __future__ import annotations
+
+import threading
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seisops.algebra import Chain, SeismicOperator, ShotIndex, _at, apply, derivative, fuse, product
+from seisops.execution import current
+from seisops.geometry import Geometry
+from seisops.model import Model
+from seisops.propagators.couplings import Scattering as ScatteringCoupling
+from seisops.propagators.marching import Term
+from seisops.storage import History, Storage, estimate
+from seisops.storage.base import BLOCK
+from seisops.storage.exact import Whole
+from seisops.survey import Summed, SurveyOperator, wavefield_shape
+
+
+class Scattering(SurveyOperator):
+    r"""The image of wavefields in a background; the adjoint is the Born source of a perturbation.
+
+    .. math:: dm = -\mathrm{Pad}^T \sum_n g_n \circ u_n, \qquad g_n = (U_{n+1} - 2 U_n + U_{n-1}) / h^2
+
+    Parameters
+    ----------
+    model : Model
+    geometry : Geometry
+        How many shots and how long.
+    op : operator with wavefields as its output
+    x : array of ``op.dims``
+        The background is U = op @ x. It is marched when first needed and kept as `storage` says.
+    storage : Storage, optional
+        How the background is kept, see :mod:`seisops.storage`; that of ``so.config`` by default.
+
+    Notes
+    -----
+    From a wavefield (nsrc, nt_comp, \*model.padded_shape) to a perturbation of the squared slowness of
+    shape model.shape, s²/km². `m` is extended into the layer by its edge values (Pad), so what images
+    in the layer is added to the edge.
+
+    References
+    ----------
+    A. Tarantola, 1984, Inversion of seismic reflection data in the acoustic approximation, Geophysics 49.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
+    >>> src = so.Geometry([[[250, 20]]], dt=2, t=200)
+    >>> Ps, A = so.Projection(model, src), so.Modeling(model, src)
+    >>> so.Scattering(model, src, A @ Ps.H, so.ricker(src, f0=0.02))
+    S: (1, 97, 71, 61) -> (51, 41)
+    """
+
+    samples = True
+    separable = False
+    sums_shots = True
+
+    def __init__(
+        self,
+        model: Model,
+        geometry: Geometry,
+        op: SeismicOperator | None,
+        x: NDArray,
+        *,
+        storage: Storage | None = None,
+    ) -> None:
+        super().__init__(model, geometry, wavefield_shape(model, geometry), model.shape)
+        self.name = "S"
+        self.op, self.x = op, x
+        self.storage = current().storage if storage is None else storage
+        self._kept: dict[int, History] = {}
+        self._lock = threading.RLock()
+
+    def _at(self, model):
+        return Scattering(model, self.geometry, self.op and self.op._at(model), self.x, storage=self.storage)
+
+    def __getitem__(self, index: ShotIndex) -> Scattering:
+        op, x = _select(self.op, self.x, index)
+        return Scattering(self.model, self.geometry[index], op, x, storage=self.storage)
+
+    def shots_out(self, dm, index):
+        return dm
+
+    def __getstate__(self) -> dict:
+        return {k: v for k, v in self.__dict__.items() if k not in ("_lock", "_kept", "_marched")} | {"_kept": {}}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state, _lock=threading.RLock())
+
+    # --- the background
+
+    @cached_property
+    def chosen(self) -> Storage:
+        """What `storage` comes to in the memory that was free when the background was first asked for."""
+        storage = self.storage.chosen(self.wave(), self.nsrc)
+        estimate.check(self.wave(), self.nsrc, storage)
+        return storage
+
+    def history(self, adjoint: bool, make) -> History:
+        """An empty history, for the march that `make` makes of it."""
+        return self.chosen.history(self.wave(adjoint, make))
+
+    def keep(self, histories: list[History]) -> None:
+        """Take over the backgrounds of all shots."""
+        with self._lock:
+            self._kept.update(enumerate(histories))
+
+    @cached_property
+    def _marched(self) -> tuple[SeismicOperator | None, NDArray]:
+        """The propagation whose wavefield is the background, and its input; None and the wavefield itself without."""
+        return _last_march(self.op, self.x)
+
+    def background(self, i: int) -> History:
+        """g of shot `i`, (nt_comp, *model.padded_shape)."""
+        with self._lock:
+            if i in self._kept:
+                return self._kept[i]
+            propagation, z = self._marched
+        if propagation is None:
+            history = Whole(self.wave(), second_time_difference(self._shotwise(z)[i], self.model.dt))
+        else:
+            history = propagation.second_difference(i, z, self)
+        with self._lock:
+            return self._kept.setdefault(i, history)
+
+    def _whole(self, i: int) -> NDArray:
+        """g of shot `i` in one array, for products that are not fused."""
+        g = np.empty((self.nt, *self.model.padded_shape), self.dtype)
+        with self.background(i).reading(adjoint=False) as history:
+            for start in range(0, self.nt, BLOCK):
+                stop = min(start + BLOCK, self.nt)
+                history.read(start, stop, g[start:stop])
+        return g
+
+    # --- the operator
+
+    def _forward(self, u):
+        total = np.zeros(self.model.padded_shape, np.float64)
+        for i, ui in enumerate(self._shotwise(u)):
+            total -= np.einsum("t...,t...->...", self._whole(i), ui)
+        return self.model.pad_adjoint(total).astype(self.dtype)
+
+    def _transposed(self, dm):
+        padded = self.model.pad(dm.astype(self.dtype))
+        return np.stack([-padded * self._whole(i) for i in range(self.nsrc)]).reshape(self.dims)
+
+    def derivative(self, this, tail, x):
+        dU = self.op and derivative(self.op, None, self.x)
+        if dU is None:
+            return None
+        if this is self:
+            # d(S u) = -Padᵀ Σ u ∂²dU = S' dU with u as the background of S': the second difference is symmetric.
+            return product(Scattering(self.model, self.geometry, tail, x), dU)
+        return product(VirtualSource(self.model, self.geometry, tail, x), dU)
+
+    # --- as one end of a propagation
+
+    def term(self, i: int, values: NDArray | None = None) -> Term:
+        """The coupling of shot `i`, with the perturbation to scatter off."""
+        given = {} if values is None else {"perturbation": self.model.pad(values.astype(self.dtype))}
+        return Term(ScatteringCoupling(), given, history=self.background(i))
+
+    def shots(self, x: NDArray) -> list[NDArray]:
+        """What every shot scatters off: the same perturbation."""
+        return [x] * self.nsrc
+
+    def recorded(self, i: int, payload: NDArray) -> NDArray:
+        """The image of shot `i`."""
+        return self.model.pad_adjoint(payload)
+
+    def collector(self) -> Summed:
+        """Adds up the images of the shots."""
+        return Summed()
+
+
+class VirtualSource(SurveyOperator):
+    r"""What a wavefield radiates from a perturbation dm = op @ x of the squared slowness.
+
+    .. math:: s_n = -dm \circ (u_{n+1} - 2 u_n + u_{n-1}) / h^2
+
+    Parameters
+    ----------
+    model : Model
+    geometry : Geometry
+        How many shots and how long.
+    op : operator with a model perturbation as its output, or None
+    x : array
+        The perturbation is op @ x, or `x` itself.
+
+    Notes
+    -----
+    From wavefields (nsrc, nt_comp, \*model.padded_shape) to sources of the same shape; symmetric. It stands
+    between the two marches of a second derivative with respect to the model.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
+    >>> rec = so.Geometry([[[250, 20]]], dt=2, t=200)
+    >>> so.VirtualSource(model, rec, None, np.ones(model.shape))
+    V: (1, 97, 71, 61) -> (1, 97, 71, 61)
+    """
+
+    def __init__(self, model: Model, geometry: Geometry, op, x: NDArray) -> None:
+        shape = wavefield_shape(model, geometry)
+        super().__init__(model, geometry, shape, shape)
+        self.name = "V"
+        self.op, self.x = op, x
+
+    def _at(self, model):
+        return VirtualSource(model, self.geometry, _at(self.op, model), self.x)
+
+    def __getitem__(self, index: ShotIndex) -> VirtualSource:
+        # The perturbation is one for all shots, summed over all of those that made it.
+        return VirtualSource(self.model, self.geometry[index], self.op, self.x)
+
+    @cached_property
+    def perturbation(self) -> NDArray:
+        """dm on the padded grid."""
+        dm = self.x if self.op is None else apply(self.op, self.x)
+        return self.model.pad(dm.reshape(self.model.shape).astype(self.dtype))
+
+    def _forward(self, u):
+        sources = [-self.perturbation * second_time_difference(ui, self.model.dt) for ui in self._shotwise(u)]
+        return np.stack(sources).reshape(self.dims)
+
+    _transposed = _forward
+
+    def derivative(self, this, tail, x):
+        ddm = None if self.op is None else derivative(self.op, None, self.x)
+        return None if ddm is None else product(Scattering(self.model, self.geometry, tail, x).H, ddm)
+
+
+def second_time_difference(u: NDArray, h: float) -> NDArray:
+    """(u[n+1] - 2 u[n] + u[n-1]) / h² along the first axis, zero before and after; a symmetric operator."""
+    g = -2 * u
+    g[:-1] += u[1:]
+    g[1:] += u[:-1]
+    return g / u.dtype.type(h) ** 2
+
+
+def _last_march(op: SeismicOperator | None, x: NDArray) -> tuple[SeismicOperator | None, NDArray]:
+    """The propagation that ends ``op @ x`` and its input, or None and the product where none does."""
+    if op is None:
+        return None, x
+    chain = op if isinstance(op, Chain) else Chain([op])
+    first, *rest = fuse(chain.factors)
+    z = x if chain.scale == 1 else chain.dtype.type(chain.scale) * x
+    for f in reversed(rest):
+        z = apply(f, z)
+    return (first, z) if hasattr(first, "second_difference") else (None, apply(first, z))
+
+
+def _select(op, x: NDArray, index: ShotIndex) -> tuple:
+    """``op[index]`` and the part of `x` it takes."""
+    return (None, x[index]) if op is None else (op[index], op.shots_in(x, index))

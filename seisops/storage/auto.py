@@ -1,0 +1,38 @@
+"""The default: what the free memory allows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psutil
+
+from seisops.storage.base import Storage, Wave
+from seisops.storage.checkpointed import Checkpointed
+from seisops.storage.exact import Memory
+
+# Part of the memory that is free when a background is first needed, which it may take.
+BUDGET_FRACTION = 0.5
+
+
+@dataclass(frozen=True)
+class Auto(Storage):
+    """Memory where the backgrounds of all shots fit into a budget, else checkpoints: never an approximation.
+
+    Parameters
+    ----------
+    budget : int, optional
+        Bytes; half of what is free when a background is first needed by default.
+
+    Examples
+    --------
+    >>> import seisops as so
+    >>> with so.config(storage=so.storage.Auto(budget=2 * 1024**3)):
+    ...     pass
+    """
+
+    budget: int | None = None
+
+    def chosen(self, wave: Wave, nsrc: int) -> Storage:
+        """What to use for the backgrounds of `nsrc` shots."""
+        budget = BUDGET_FRACTION * psutil.virtual_memory().available if self.budget is None else self.budget
+        return Memory() if nsrc * wave.nbytes <= budget else Checkpointed()

@@ -1,0 +1,100 @@
+"""What a storage and a history are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Steps that are read and written at once, a multiple of the 3 levels of the wavefield: few enough to weigh little,
+# enough to hide the cost of a call.
+BLOCK = 24
+
+
+@dataclass(frozen=True)
+class Wave:
+    """What a history is of.
+
+    Parameters
+    ----------
+    nt : int
+        Time steps.
+    shape : tuple of int
+        The padded grid.
+    dtype : dtype
+    h : float, ms
+        Time step.
+    adjoint : bool
+        Whether it is marched backwards in time.
+    make : callable
+        From a history to the march that fills it, to be entered and run.
+    """
+
+    nt: int
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    h: float
+    adjoint: bool = False
+    make: Callable[[History], Any] | None = None
+
+    @property
+    def step_bytes(self) -> int:
+        """Bytes of one time step."""
+        return prod(self.shape) * np.dtype(self.dtype).itemsize
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all time steps."""
+        return self.nt * self.step_bytes
+
+
+class History:
+    """One shot's background: written in the direction of its march, read in either.
+
+    Attributes
+    ----------
+    block : int or None
+        Steps it takes and gives at once, BLOCK; None takes and gives all steps, in `whole`.
+    marched : bool
+        Whether a march must fill it before it is read.
+    """
+
+    block: int | None = BLOCK
+    marched = True
+
+    def before(self, start: int, marching) -> None:
+        """The march that fills this history is about to run the block from `start`."""
+
+    def write(self, start: int, stop: int, g: NDArray) -> None:
+        """Take over the steps from `start` to `stop`."""
+        raise NotImplementedError
+
+    def read(self, start: int, stop: int, out: NDArray) -> None:
+        """Give the steps from `start` to `stop`."""
+        raise NotImplementedError
+
+    @contextmanager
+    def reading(self, adjoint: bool) -> Iterator[History]:
+        """Something to ``read`` from, for one march and its direction of time."""
+        yield self
+
+
+class Storage:
+    """How a background is kept; a subclass says what it holds and how much that is."""
+
+    def history(self, wave: Wave) -> History:
+        """A history of one shot."""
+        raise NotImplementedError
+
+    def nbytes(self, wave: Wave) -> int:
+        """Bytes of memory that the history of a shot holds."""
+        raise NotImplementedError
+
+    def chosen(self, wave: Wave, nsrc: int) -> Storage:
+        """What to use for the backgrounds of `nsrc` shots: itself, unless it leaves that open."""
+        return self

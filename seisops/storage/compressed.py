@@ -1,0 +1,189 @@
+r"""Less than every step: what comes back is close to the background, and the same for J and J.H."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.interpolate import make_interp_spline
+
+from seisops.storage.base import History, Storage, Wave
+
+# What an entry of an interpolation matrix may weigh before it is dropped.
+NEGLIGIBLE = 1e-7
+# How much above the Nyquist rate a spline needs its samples.
+OVERSAMPLING = 1.25
+
+
+@dataclass(frozen=True)
+class Half(Storage):
+    """Keep every time step in 16-bit floating point, scaled step by step.
+
+    A value comes back within 5e-4 of itself, or within 6e-8 of the largest of its step.
+
+    Examples
+    --------
+    >>> import seisops as so
+    >>> with so.config(storage=so.storage.Half()):
+    ...     pass
+    """
+
+    def history(self, wave: Wave) -> History:
+        """A history of one shot."""
+        return _Half(wave)
+
+    def nbytes(self, wave: Wave) -> int:
+        """Bytes of memory that the history of a shot holds."""
+        return wave.nbytes * np.dtype(np.float16).itemsize // np.dtype(wave.dtype).itemsize
+
+
+class _Half(History):
+    def __init__(self, wave: Wave) -> None:
+        self.values = np.empty((wave.nt, *wave.shape), np.float16)
+        self.scale = np.ones((wave.nt, *(1,) * len(wave.shape)), wave.dtype)
+
+    def write(self, start: int, stop: int, g: NDArray) -> None:
+        largest = np.abs(g).max(axis=tuple(range(1, g.ndim)), keepdims=True)
+        self.scale[start:stop] = np.where(largest > 0, largest, 1)
+        self.values[start:stop] = g / self.scale[start:stop]
+
+    def read(self, start: int, stop: int, out: NDArray) -> None:
+        np.multiply(self.values[start:stop], self.scale[start:stop], out=out, dtype=out.dtype)
+
+
+@dataclass(frozen=True)
+class Subsampled(Storage):
+    r"""Keep the time steps that a highest frequency needs, and interpolate between them with a spline.
+
+    .. math:: \tilde g_n = \sum_k C_{nk}\, g_{n_k}, \qquad n_{k+1} - n_k \le 0.8 / (2 f_{max} h)
+
+    Parameters
+    ----------
+    fmax : float, kHz
+        The highest frequency of the source; three times the peak frequency of a Ricker wavelet.
+
+    Raises
+    ------
+    ValueError
+        If `fmax` is not positive.
+
+    Examples
+    --------
+    >>> import seisops as so
+    >>> with so.config(storage=so.storage.Subsampled(fmax=0.045)):
+    ...     pass
+    """
+
+    fmax: float
+
+    def __post_init__(self) -> None:
+        if not self.fmax > 0:
+            raise ValueError(f"fmax = {self.fmax} kHz is not positive.")
+
+    def factor(self, wave: Wave) -> int:
+        """Steps of the march for one that is kept."""
+        return max(1, int(0.5 / (OVERSAMPLING * self.fmax * wave.h)))
+
+    def kept(self, wave: Wave) -> NDArray:
+        """The steps that are kept; the last is one of them."""
+        return np.unique(np.append(np.arange(0, wave.nt, self.factor(wave)), wave.nt - 1))
+
+    def history(self, wave: Wave) -> History:
+        """A history of one shot."""
+        kept = self.kept(wave)
+        analysis = np.zeros((len(kept), wave.nt))
+        analysis[np.arange(len(kept)), kept] = 1
+        order = 5 if len(kept) > 5 else min(1, len(kept) - 1)
+        synthesis = make_interp_spline(kept, np.eye(len(kept)), k=order)(np.arange(wave.nt))
+        synthesis[np.abs(synthesis) < NEGLIGIBLE] = 0
+        return _Expansion(wave, analysis, synthesis)
+
+    def nbytes(self, wave: Wave) -> int:
+        """Bytes of memory that the history of a shot holds."""
+        return len(self.kept(wave)) * wave.step_bytes
+
+
+@dataclass(frozen=True)
+class Frequencies(Storage):
+    r"""Keep some frequencies, by a Fourier transform that runs along with the march.
+
+    .. math:: G_k = \sum_n g_n\, e^{-i \omega_k n h}, \qquad
+              \tilde g_n = 2 h\, \mathrm{Re} \sum_k G_k\, e^{i \omega_k n h}\, \Delta f_k
+
+    J and J.H are those of the selected frequencies; of all n/(nt h) up to half the sampling frequency, the exact ones.
+
+    Parameters
+    ----------
+    f : sequence of float, kHz
+        Frequencies, increasing; each stands for the frequencies half-way to its neighbours.
+
+    Raises
+    ------
+    ValueError
+        If the frequencies are negative or not increasing.
+
+    References
+    ----------
+    P. Witte et al., 2019, Compressive least-squares migration with on-the-fly Fourier transforms, Geophysics 84.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> with so.config(storage=so.storage.Frequencies(np.arange(0.004, 0.04, 0.001))):
+    ...     pass
+    """
+
+    f: tuple[float, ...]
+
+    def __init__(self, f) -> None:
+        f = tuple(float(x) for x in np.ravel(f))
+        if not f or f[0] < 0 or np.any(np.diff(f) <= 0):
+            raise ValueError(f"Frequencies are increasing and not negative, in kHz; got {f}.")
+        object.__setattr__(self, "f", f)
+
+    def __repr__(self) -> str:
+        return f"Frequencies({len(self.f)} of {self.f[0]:g} to {self.f[-1]:g} kHz)"
+
+    def history(self, wave: Wave) -> History:
+        """A history of one shot."""
+        f, step = np.array(self.f), 1 / (wave.nt * wave.h)
+        if f[-1] > 0.5 / wave.h * (1 + 1e-9):
+            raise ValueError(f"{f[-1]:g} kHz is above {0.5 / wave.h:g} kHz, half the sampling frequency of the march.")
+        width = np.gradient(f) if len(f) > 1 else np.array([step])
+        # Zero and the highest frequency have no negative twin.
+        twins = np.where((f < 1e-9 * step) | (f > 0.5 / wave.h * (1 - 1e-9)), 1, 2)
+        phase = 2 * np.pi * np.outer(f, np.arange(wave.nt) * wave.h)
+        analysis = np.concatenate([np.cos(phase), np.sin(phase)])
+        weight = np.tile(twins * width * wave.h, 2)
+        return _Expansion(wave, analysis, (weight[:, None] * analysis).T)
+
+    def nbytes(self, wave: Wave) -> int:
+        """Bytes of memory that the history of a shot holds."""
+        return 2 * len(self.f) * wave.step_bytes
+
+
+class _Expansion(History):
+    """The coefficients of the steps in some basis: `analysis` (coefficient, step), `synthesis` (step, coefficient)."""
+
+    def __init__(self, wave: Wave, analysis: NDArray, synthesis: NDArray) -> None:
+        self.analysis, self.synthesis = analysis.astype(wave.dtype), synthesis.astype(wave.dtype)
+        self.coefficients = np.zeros((len(analysis), *wave.shape), wave.dtype)
+
+    def write(self, start: int, stop: int, g: NDArray) -> None:
+        rows = self.analysis[:, start:stop]
+        used = _span(rows.any(axis=1))
+        flat = self.coefficients.reshape(len(self.coefficients), -1)
+        flat[used] += rows[used] @ g.reshape(stop - start, -1)
+
+    def read(self, start: int, stop: int, out: NDArray) -> None:
+        columns = self.synthesis[start:stop]
+        used = _span(columns.any(axis=0))
+        flat = self.coefficients.reshape(len(self.coefficients), -1)
+        np.matmul(columns[:, used], flat[used], out=out.reshape(stop - start, -1))
+
+
+def _span(used: NDArray) -> slice:
+    """From the first to the last that is used."""
+    where = np.flatnonzero(used)
+    return slice(where[0], where[-1] + 1) if len(where) else slice(0, 0)

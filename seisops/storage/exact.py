@@ -1,0 +1,95 @@
+"""Every step, in memory or in a file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seisops.storage.base import History, Storage, Wave
+
+
+@dataclass(frozen=True)
+class Memory(Storage):
+    """Keep every time step in memory.
+
+    Examples
+    --------
+    >>> import seisops as so
+    >>> with so.config(storage=so.storage.Memory()):
+    ...     pass
+    """
+
+    def history(self, wave: Wave) -> History:
+        """A history of one shot."""
+        return Whole(wave)
+
+    def nbytes(self, wave: Wave) -> int:
+        """Bytes of memory that the history of a shot holds."""
+        return wave.nbytes
+
+
+class Whole(History):
+    """All steps in one array, which a march writes to and reads from directly."""
+
+    block = None
+
+    def __init__(self, wave: Wave, whole: NDArray | None = None) -> None:
+        self.wave, self.whole = wave, whole
+
+    def write(self, start: int, stop: int, g: NDArray) -> None:
+        if stop - start == self.wave.nt:
+            self.whole = g
+            return
+        if self.whole is None:
+            self.whole = np.empty((self.wave.nt, *g.shape[1:]), g.dtype)
+        self.whole[start:stop] = g
+
+    def read(self, start: int, stop: int, out: NDArray) -> None:
+        out[...] = self.whole[start:stop]
+
+
+@dataclass(frozen=True)
+class Disk(Storage):
+    """Keep every time step in a temporary file.
+
+    Parameters
+    ----------
+    folder : str, optional
+        Where; the system's folder for temporary files by default, which may be in memory.
+
+    Examples
+    --------
+    >>> import seisops as so
+    >>> with so.config(storage=so.storage.Disk()):
+    ...     pass
+    """
+
+    folder: str | None = None
+
+    def history(self, wave: Wave) -> History:
+        """A history of one shot."""
+        return _File(wave, self.folder)
+
+    def nbytes(self, wave: Wave) -> int:
+        """Bytes of memory that the history of a shot holds."""
+        return 0
+
+
+class _File(History):
+    """All steps in a file that disappears with the history."""
+
+    def __init__(self, wave: Wave, folder: str | None) -> None:
+        self.wave = wave
+        self.file = NamedTemporaryFile(dir=folder, prefix="seisops-")  # noqa: SIM115, it lives as long as the history
+
+    def write(self, start: int, stop: int, g: NDArray) -> None:
+        self.file.seek(start * self.wave.step_bytes)
+        self.file.write(np.ascontiguousarray(g).data)
+        self.file.flush()
+
+    def read(self, start: int, stop: int, out: NDArray) -> None:
+        offset = start * self.wave.step_bytes
+        out[...] = np.fromfile(self.file.name, out.dtype, out.size, offset=offset).reshape(out.shape)

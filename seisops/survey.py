@@ -1,0 +1,85 @@
+"""Operators on the wavefields of a survey: what all of them share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seisops.algebra import SeismicOperator, ShotIndex
+from seisops.execution import map_shots
+from seisops.geometry import Geometry
+from seisops.model import Model
+from seisops.storage import Wave
+from seisops.time_operator import computational_steps
+
+
+class SurveyOperator(SeismicOperator):
+    """An operator on the wavefields of a survey: of some shots, steps and a padded grid."""
+
+    separable = True
+
+    def __init__(self, model: Model, geometry: Geometry, dims: tuple, dimsd: tuple) -> None:
+        self.geometry = geometry
+        self.nt = computational_steps(model, geometry)
+        super().__init__(dims, dimsd, model.dtype, model)
+
+    @property
+    def nsrc(self) -> int:
+        """Number of shots."""
+        return self.geometry.nsrc
+
+    def shots_in(self, x: NDArray, index: ShotIndex) -> NDArray:
+        """What ``op[index]`` takes of an input `x` of all shots."""
+        return x[index]
+
+    def shots_out(self, y: NDArray, index: ShotIndex) -> NDArray:
+        """What ``op[index]`` gives of an output `y` of all shots."""
+        return y[index]
+
+    def _shotwise(self, x: NDArray) -> NDArray:
+        """`x` with its shot axis, also for the one shot of ``op[i]``."""
+        return x[None] if self.geometry.single else x
+
+    def wave(self, adjoint: bool = False, make=None) -> Wave:
+        """What a history of one shot's wavefield is of; `adjoint` and `make` say how it is marched."""
+        return Wave(self.nt, self.model.padded_shape, self.dtype, self.model.dt, adjoint, make)
+
+    def _each(self, task) -> Iterator:
+        return map_shots(task, self.nsrc, int(np.prod(self.model.padded_shape)))
+
+
+class Collected:
+    """Results of all shots, side by side."""
+
+    def __init__(self, join: Callable[[list[NDArray]], NDArray]) -> None:
+        self.join, self.parts = join, []
+
+    def add(self, part: NDArray) -> None:
+        """Take the result of the next shot."""
+        self.parts.append(part)
+
+    def total(self) -> NDArray:
+        """The results of all shots."""
+        return self.join(self.parts)
+
+
+class Summed:
+    """The sum of the results of all shots, of which no more than one is held."""
+
+    def __init__(self) -> None:
+        self.sum = None
+
+    def add(self, part: NDArray) -> None:
+        """Take the result of the next shot."""
+        self.sum = part if self.sum is None else self.sum + part
+
+    def total(self) -> NDArray:
+        """The sum."""
+        return self.sum
+
+
+def wavefield_shape(model: Model, geometry: Geometry) -> tuple[int, ...]:
+    """Shape of a wavefield, (nsrc, computational steps, *model.padded_shape)."""
+    return (*geometry.lead, computational_steps(model, geometry), *model.padded_shape)

@@ -1,0 +1,100 @@
+"""Engines that are not of this library: Dask and MPI run shots, and lose workers, without a change of the result."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import numpy as np
+import pytest
+from test_execution import many_shots
+from zoo import world
+
+import seisops as so
+
+# The engines' own clean-up is theirs.
+pytestmark = [
+    pytest.mark.xdist_group("cluster"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def client():
+    """A Dask cluster of two processes on this machine."""
+    import distributed
+
+    cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    with cluster, distributed.Client(cluster) as client:
+        yield client
+
+
+def test_dask_gives_the_same(client):
+    w = world("2d")
+    J = w.F.jacobian(w.q)
+    expected = w.F @ w.q, J @ w.dm, J.H @ w.d, so.fwi(w.F, w.q, w.d)[1]
+    with so.config(executor=client.get_executor()):
+        J = w.F.jacobian(w.q)
+        found = w.F @ w.q, J @ w.dm, J.H @ w.d, so.fwi(w.F, w.q, w.d)[1]
+    for a, b in zip(found, expected, strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_a_lost_worker_changes_nothing(client):
+    F, q = many_shots(24)
+    d = F.at(m=1.02 * F.model.m) @ q
+    value, gradient = so.fwi(F, q, d)
+    pids = client.run(os.getpid)
+    victim = next(iter(pids.values()))
+
+    def kill():
+        while not any(client.processing().values()):
+            time.sleep(0.001)
+        time.sleep(0.3)
+        os.kill(victim, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with so.config(executor=client.get_executor()):
+        again = so.fwi(F, q, d)
+    killer.join()
+    # It did die in the middle: the cluster has another process in its place.
+    assert victim not in client.run(os.getpid).values()
+    assert again[0] == value
+    assert np.array_equal(again[1], gradient)
+
+
+def test_mpi_gives_the_same(tmp_path):
+    script = tmp_path / "shots.py"
+    script.write_text(
+        textwrap.dedent("""
+            import numpy as np, seisops as so
+            from mpi4py.futures import MPIPoolExecutor
+            from zoo import world
+
+            if __name__ == "__main__":
+                w = world("2d")
+                expected = w.F @ w.q, so.fwi(w.F, w.q, w.d)[1]
+                with MPIPoolExecutor() as pool, so.config(executor=pool):
+                    found = w.F @ w.q, so.fwi(w.F, w.q, w.d)[1]
+                    print("workers", pool.num_workers)
+                print("same", all(np.array_equal(a, b) for a, b in zip(found, expected)))
+        """)
+    )
+    out = mpiexec(3, "-m", "mpi4py.futures", str(script))
+    assert "workers 2" in out
+    assert "same True" in out
+
+
+def mpiexec(ranks: int, *arguments: str) -> str:
+    """What Python prints on so many ranks."""
+    path = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])
+    launcher = os.path.join(os.path.dirname(sys.executable), "mpiexec")
+    command = [launcher, "-n", str(ranks), sys.executable, "-W", "ignore", *arguments]
+    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout

@@ -1,0 +1,219 @@
+"""Shots on any executor: the same numbers, whatever runs them, and nothing broken by what stops them."""
+
+import os
+import signal
+import threading
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+
+import numpy as np
+import pytest
+from zoo import ROUNDING, error, world
+
+import seisops as so
+from seisops import checks, parcels
+from seisops.storage import Disk, Half
+
+
+pytestmark = pytest.mark.xdist_group("processes")
+
+
+@pytest.fixture(scope="module")
+def processes():
+    """Two processes that know nothing of this one."""
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        yield pool
+
+
+class Elsewhere(Executor):
+    """An executor that runs a task at once, in this process, as if it were another; it counts what was sent."""
+
+    _max_workers = 2
+
+    def __init__(self, forgets: bool = False) -> None:
+        self.forgets, self.parcels = forgets, []
+        parcels._known.clear()
+
+    def submit(self, function, *args):
+        self.parcels += args
+        if self.forgets:
+            parcels._known.clear()
+        future = Future()
+        future.set_result(function(*args))
+        return future
+
+
+PRODUCTS = {
+    "F": lambda w: w.F @ w.q,
+    "F.H": lambda w: w.F.H @ w.d,
+    "F ragged": lambda w: w.samplers(w.ragged) @ w.q,
+    "E": lambda w: w.E @ w.w,
+    "J": lambda w: w.F.jacobian(w.q) @ w.dm,
+    "J.H": lambda w: w.F.jacobian(w.q).H @ w.d,
+    "A Ps.H": lambda w: w.A @ w.Ps.H @ w.q,
+    "linearize": lambda w: np.concatenate([x.ravel() for x in w.F.linearize(w.q).pull(w.d)]),
+    "fwi": lambda w: so.fwi(w.F, w.q, w.d)[1],
+    "(J.H J).jacobian": lambda w: (w.J.H @ w.J).jacobian(w.dm) @ w.dm,
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_processes_give_the_same(processes, name):
+    w = world("2d")
+    expected = PRODUCTS[name](w)
+    with so.config(executor=processes):
+        assert np.array_equal(PRODUCTS[name](w), expected)
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_threads_of_ones_own_give_the_same(name):
+    w = world("2d")
+    expected = PRODUCTS[name](w)
+    with ThreadPoolExecutor(3) as pool, so.config(executor=pool):
+        assert np.array_equal(PRODUCTS[name](w), expected)
+
+
+def test_adjoint_on_processes(processes):
+    w = world("2d")
+    with so.config(executor=processes):
+        assert checks.dot_test(w.F, verbose=False) <= ROUNDING
+        assert checks.dot_test(w.F.jacobian(w.q), verbose=False) <= ROUNDING
+
+
+def test_storage_travels(processes):
+    w = world("2d")
+    with so.config(storage=Half()):
+        expected = so.fwi(w.F, w.q, w.d)[1]
+    assert not np.array_equal(expected, so.fwi(w.F, w.q, w.d)[1])
+    with so.config(executor=processes, storage=Half()):
+        assert np.array_equal(so.fwi(w.F, w.q, w.d)[1], expected)
+
+
+def many_shots(nsrc: int = 7):
+    w = world("2d")
+    rng = np.random.default_rng(5)
+    src = so.Geometry(w.points(rng, nsrc, 1), dt=2.0, t=w.t)
+    rec = so.Geometry(w.points(rng, nsrc, 3), dt=2.0, t=w.t)
+    F = so.Projection(w.model, rec) @ so.Modeling(w.model, rec) @ so.Projection(w.model, src).H
+    return F, rng.standard_normal(F.dims)
+
+
+def test_a_model_is_sent_once_to_a_worker():
+    F, q = many_shots()
+    there = Elsewhere()
+    expected = F @ q
+    with so.config(executor=there):
+        assert np.array_equal(F @ q, expected)
+    assert [len(parcel.models) for parcel in there.parcels] == [1, 1, 0, 0, 0, 0, 0]
+    assert all(len(parcel.names) == 1 for parcel in there.parcels)
+    # What a shot sends is its own part of the survey and of the source.
+    assert max(len(parcel.body) for parcel in there.parcels) < F.model.m.nbytes * 2
+
+
+def test_a_worker_without_the_model_is_sent_it():
+    F, q = many_shots()
+    there = Elsewhere(forgets=True)
+    expected = F @ q
+    with so.config(executor=there):
+        assert np.array_equal(F @ q, expected)
+    sent = [len(parcel.models) for parcel in there.parcels]
+    assert (sent.count(0), sent.count(1)) == (5, 7)
+
+
+def test_few_models_are_remembered():
+    F, q = many_shots(2)
+    there = Elsewhere()
+    with so.config(executor=there):
+        for scale in (1.0, 1.01, 1.02, 1.03):
+            _ = F.at(m=scale * F.model.m) @ q
+    assert len(parcels._known) == parcels.REMEMBERED
+
+
+def test_errors_come_back_and_leave_all_usable(processes):
+    w = world("2d")
+
+    def spoilt():
+        return w.F @ np.full(w.F.dims, 1e308)
+
+    with pytest.raises(FloatingPointError, match="grew beyond float64"):
+        spoilt()
+    with so.config(executor=processes):
+        with pytest.raises(FloatingPointError, match="grew beyond float64"):
+            spoilt()
+        after = w.F @ w.q
+    assert np.array_equal(after, w.F @ w.q)
+
+
+def test_interrupted():
+    w = world("2d")
+    F, q = many_shots(40)
+    expected = F @ q
+    with so.config(executor=None), pytest.raises(KeyboardInterrupt):
+        threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+        while True:
+            _ = F @ q
+    assert np.array_equal(F @ q, expected)
+    assert np.array_equal(w.J.H @ w.d, w.F.jacobian(w.q).H @ w.d)
+
+
+def test_what_is_not_needed_is_not_begun():
+    from seisops.execution import map_shots
+
+    begun = []
+
+    class Slow:
+        def __call__(self, i):
+            begun.append(i)
+            if i == 1:
+                raise RuntimeError("lost")
+            return i
+
+    with ThreadPoolExecutor(1) as pool, so.config(executor=pool), pytest.raises(RuntimeError, match="lost"):
+        list(map_shots(Slow(), 100, 1))
+    assert len(begun) <= 4
+
+
+def test_two_threads_share_an_operator():
+    w = world("2d")
+    J = w.J
+    calls = [lambda: w.F @ w.q, lambda: w.F.H @ w.d, lambda: J @ w.dm, lambda: J.H @ w.d] * 4
+    expected = [call() for call in calls]
+    with ThreadPoolExecutor(4) as pool:
+        for got, sure in zip(pool.map(lambda call: call(), calls), expected, strict=True):
+            assert np.array_equal(got, sure)
+
+
+def test_progress(capsys):
+    F, q = many_shots()
+    with so.config(progress=True):
+        _ = F @ q
+    assert "shots: 100%" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------------- settings of an operator
+
+
+def test_an_operator_with_settings_of_its_own(processes):
+    w = world("2d")
+    G = w.F.configured(executor=processes, storage=Disk())
+    assert np.array_equal(G @ w.q, w.F @ w.q)
+    assert np.array_equal(G.H @ w.d, w.F.H @ w.d)
+    assert np.array_equal(G[[1]] @ w.q[[1]], (w.F @ w.q)[[1]])
+    assert G.H.H.settings == G.settings
+    J = G.jacobian(w.q)
+    assert np.array_equal(J @ w.dm, w.J @ w.dm)
+    assert np.array_equal(J.H @ w.d, w.J.H @ w.d)
+    assert J.op.factors[-1].op.storage == Disk()
+    assert error(G.H.jacobian(w.d) @ w.dm, w.F.H.jacobian(w.d) @ w.dm) <= ROUNDING
+    assert np.array_equal(so.fwi(G, w.q, w.d)[1], so.fwi(w.F, w.q, w.d)[1])
+    assert np.array_equal(G.at(m=w.model.m * 1.01) @ w.q, w.F.at(m=w.model.m * 1.01) @ w.q)
+    assert error((w.M @ G) @ w.q, w.M @ (w.F @ w.q)) <= ROUNDING
+    assert checks.dot_test(G, verbose=False) <= ROUNDING
+    assert repr(G) == "(Pr @ A @ Ps.H).configured(executor, storage): (2, 1, 61) -> (2, 3, 41)"
+
+
+def test_unknown_settings_are_refused():
+    with pytest.raises(TypeError, match="colour"):
+        world("2d").F.configured(colour="red")
+    with pytest.raises(TypeError, match="colour"), so.config(colour="red"):
+        pass

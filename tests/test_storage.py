@@ -1,0 +1,282 @@
+"""How backgrounds are kept: J and J.H stay exact adjoints, and what comes back is what each storage promises."""
+
+import gc
+import os
+import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+import psutil
+import pytest
+from zoo import DOT, KINDS, ROUNDING, World, error
+
+import seisops as so
+from seisops import checks
+from seisops.propagators import marching
+from seisops.storage import Auto, Checkpointed, Disk, Frequencies, Half, Memory, Subsampled
+from seisops.storage.checkpointed import _actions
+
+# The wavelet of the world below has nothing beyond this, in kHz.
+FMAX = 0.036
+# What the approximations may change in a gradient, and in Born data.
+APPROXIMATE = 0.01
+
+
+@lru_cache
+def longer(kind: str = "2d") -> World:
+    """A world of ten blocks of time steps, the last of them incomplete, with a wavelet for its source."""
+    w = World(**{**KINDS[kind], "t": 456.0})
+    assert 9 * so.storage.base.BLOCK < w.A.nt < 10 * so.storage.base.BLOCK
+    w.q = so.ricker(w.src, f0=0.012, t0=125.0)
+    w.wave = w.F @ w.q
+    return w
+
+
+def frequencies() -> Frequencies:
+    """All there are."""
+    A = longer().A
+    return Frequencies(np.arange(A.nt // 2 + 1) / (A.nt * A.model.dt))
+
+
+STORAGES = {
+    "memory": Memory,
+    "disk": Disk,
+    "checkpoints": Checkpointed,
+    "one checkpoint": lambda: Checkpointed(snapshots=1),
+    "four checkpoints": lambda: Checkpointed(snapshots=4),
+    "as many as blocks": lambda: Checkpointed(snapshots=99),
+    "half": Half,
+    "subsampled": lambda: Subsampled(fmax=FMAX),
+    "frequencies": frequencies,
+    "few frequencies": lambda: Frequencies([0.01, 0.02]),
+    "no budget": lambda: Auto(budget=0),
+}
+BITWISE = ["memory", "disk", "checkpoints", "one checkpoint", "four checkpoints", "as many as blocks", "no budget"]
+JACOBIANS = {
+    "of F": lambda w: w.F.jacobian(w.q),
+    "of F.H": lambda w: w.F.H.jacobian(w.wave),
+    "of J.H": lambda w: w.J.H.jacobian(w.wave),
+}
+
+
+def jacobian(name: str, storage: str, kind: str = "2d"):
+    with so.config(storage=STORAGES[storage]()):
+        return JACOBIANS[name](longer(kind))
+
+
+@pytest.mark.parametrize("name", JACOBIANS)
+@pytest.mark.parametrize("storage", STORAGES)
+def test_adjoint(storage, name):
+    assert checks.dot_test(jacobian(name, storage), verbose=False) <= DOT["float64"]
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_adjoint_in_single_precision(storage):
+    assert checks.dot_test(jacobian("of F", storage, "2d-float32"), verbose=False) <= DOT["float32"]
+
+
+@pytest.mark.parametrize("storage", ["checkpoints", "half"])
+def test_adjoint_under_a_free_surface(storage):
+    assert checks.dot_test(jacobian("of F", storage, "surface"), verbose=False) <= DOT["float64"]
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_fused_equals_unfused(storage):
+    w, J = longer(), jacobian("of F", storage)
+    born, image = J @ w.dm, J.H @ w.wave
+    with so.no_fusion():
+        assert error(J @ w.dm, born) <= ROUNDING
+        assert error(J.H @ w.wave, image) <= ROUNDING
+
+
+@pytest.mark.parametrize("name", JACOBIANS)
+@pytest.mark.parametrize("storage", BITWISE[1:])
+def test_the_same_bit_for_bit(storage, name):
+    J, kept = jacobian(name, storage), jacobian(name, "memory")
+    dm, y = longer().dm, np.random.default_rng(0).standard_normal(J.dimsd)
+    # Twice: what a first product leaves behind does not show in the second.
+    for _ in range(2):
+        assert np.array_equal(J @ dm, kept @ dm)
+        assert np.array_equal(J.H @ y, kept.H @ y)
+
+
+@pytest.mark.parametrize("storage", BITWISE[1:])
+def test_linearizations_are_the_same_bit_for_bit(storage):
+    w = longer()
+    kept = w.F.linearize(w.q)
+    with so.config(storage=STORAGES[storage]()):
+        other = w.F.linearize(w.q)
+    assert np.array_equal(other.value, kept.value)
+    for a, b in zip(other.pull(w.wave), kept.pull(w.wave), strict=True):
+        assert np.array_equal(a, b)
+    assert np.array_equal(other.J.H @ w.wave, kept.J.H @ w.wave)
+    assert np.array_equal(other.J @ w.dm, kept.J @ w.dm)
+
+
+@pytest.mark.parametrize("storage", ["half", "subsampled"])
+def test_approximations_are_close(storage):
+    w, J, kept = longer(), jacobian("of F", storage), longer().J
+    assert 0 < error(J.H @ w.wave, kept.H @ w.wave) <= APPROXIMATE
+    assert 0 < error(J @ w.dm, kept @ w.dm) <= APPROXIMATE
+
+
+def test_all_frequencies_are_exact():
+    w, J, kept = longer(), jacobian("of F", "frequencies"), longer().J
+    assert error(J.H @ w.wave, kept.H @ w.wave) <= ROUNDING
+    assert error(J @ w.dm, kept @ w.dm) <= ROUNDING
+
+
+def test_what_is_held():
+    wave = longer("2d-float32").A.wave()
+    full = Memory().nbytes(wave)
+    assert Half().nbytes(wave) == full / 2
+    assert Subsampled(fmax=FMAX).nbytes(wave) <= full / 4
+    assert Disk().nbytes(wave) == 0
+    assert Frequencies([0.01, 0.02]).nbytes(wave) == 4 * wave.step_bytes
+    for storage in (Half(), Subsampled(fmax=FMAX), Frequencies([0.01, 0.02])):
+        held = sum(
+            x.nbytes for x in vars(storage.history(wave)).values() if getattr(x, "ndim", 0) == 3 and x.size > 999
+        )
+        assert held == storage.nbytes(wave)
+
+
+def sweeps(snapshots: int, blocks: int) -> tuple[int, int]:
+    """Blocks that revolve advances over and those it hands out, counted from its actions."""
+    from pyrevolve.schedulers import CRevolve
+
+    advanced = handed = 0
+    for kind, before, capo, _ in _actions(CRevolve(snapshots, blocks)):
+        if kind == "TERMINATE":
+            return advanced, handed
+        advanced += capo - before if kind == "ADVANCE" else 0
+        handed += kind in ("LASTFW", "REVERSE")
+    raise AssertionError
+
+
+@pytest.mark.parametrize("snapshots", [1, 2, 3, 9])
+def test_checkpoints_march_as_often_as_revolve_says(snapshots, counted):
+    w = longer()
+    with so.config(storage=Checkpointed(snapshots=snapshots)):
+        J, pulled = w.F.jacobian(w.q)[[0]], w.F[[0]].linearize(w.q[[0]])
+    nt, block = w.A.nt, so.storage.base.BLOCK
+    last = nt - 9 * block
+    advanced, handed = sweeps(snapshots, 10)
+    assert handed == 10
+    # All blocks but the last, which is shorter, are advanced over; every block is handed out once; one adjoint march.
+    expected = (advanced * block + 9 * block + last) / nt + 1
+    assert float(counted(lambda: J.H @ w.wave[[0]], shots=1)) == pytest.approx(expected, abs=1e-9)
+    assert counted(lambda: J @ w.dm, shots=1) == 2
+    # What a forward product leaves is the first sweep.
+    left = expected - 9 * block / nt
+    assert float(counted(lambda: pulled.pull(w.wave[[0]]), shots=1)) == pytest.approx(left, abs=1e-9)
+
+
+def test_two_threads_share_a_jacobian():
+    w, kept = longer(), longer().J
+    expected = kept @ w.dm, kept.H @ w.wave
+    for storage in ("checkpoints", "disk", "half"):
+        J = jacobian("of F", storage)
+        with ThreadPoolExecutor(4) as pool:
+            born = [pool.submit(lambda J=J: J @ w.dm) for _ in range(4)]
+            images = [pool.submit(lambda J=J: J.H @ w.wave) for _ in range(4)]
+            bar = 0 if storage != "half" else APPROXIMATE
+            assert all(error(f.result(), expected[0]) <= bar for f in born)
+            assert all(error(f.result(), expected[1]) <= bar for f in images)
+
+
+def test_gradient_of_an_inversion():
+    w = longer()
+    d = w.F.at(m=1.05 * w.model.m) @ w.q
+    value, gradient = so.fwi(w.F, w.q, d)
+    for storage in ("disk", "checkpoints"):
+        with so.config(storage=STORAGES[storage]()):
+            again = so.fwi(w.F, w.q, d)
+        assert again[0] == value
+        assert np.array_equal(again[1], gradient)
+
+
+def test_an_operator_keeps_the_storage_it_was_made_with():
+    J = jacobian("of F", "disk")
+    for other in (J, J[[1]], J.at(m=J.model.m), pickle.loads(pickle.dumps(J)), J.H.H):
+        assert other.factors[-1].op.storage == Disk()
+
+
+def test_files_go_with_their_operator(tmp_path):
+    with so.config(storage=Disk(folder=str(tmp_path))):
+        J = longer().F.jacobian(longer().q)
+    _ = J @ longer().dm
+    assert len(os.listdir(tmp_path)) == 2
+    del J
+    gc.collect()
+    assert os.listdir(tmp_path) == []
+
+
+# ---------------------------------------------------------------------- estimates and refusals
+
+
+def test_the_estimate(capsys):
+    w = longer()
+    J = w.F.jacobian(w.q)
+    estimate = J.memory()
+    wave = w.A.wave()
+    assert estimate.background == 2 * wave.nbytes
+    assert estimate.total == estimate.marching + estimate.wavefields + estimate.background
+    printed = capsys.readouterr().out
+    for word in ("Pr @ A @ S.H", "* Memory()", "Half()", "Checkpointed(3 states)", "Disk (", "free memory", "in all"):
+        assert word in printed
+    with so.config(storage=Half()):
+        assert w.F.jacobian(w.q).memory(verbose=False).background == wave.nbytes // 2
+    assert w.F.memory(verbose=False).background == 0
+    assert "were it differentiated" in str(w.F.memory(verbose=False))
+    full = (w.A @ w.Ps.H).memory(verbose=False)
+    assert full.wavefields == w.A.shape[0] * 8 + w.q.nbytes
+    assert so.compose(w.M @ w.F).memory(verbose=False).total > 0
+
+
+def test_the_estimate_is_what_is_allocated():
+    w = longer()
+    with so.config(storage=Memory()):
+        J = w.F.jacobian(w.q)
+    _ = J @ w.dm
+    held = sum(h.whole.nbytes for h in J.factors[-1].op._kept.values())
+    assert held == J.memory(verbose=False).background
+
+
+def test_a_run_that_cannot_fit_raises_with_the_table(monkeypatch):
+    class Full:
+        available = 10_000
+
+    w = longer()
+    with so.config(storage=Memory()):
+        J = w.F.jacobian(w.q)
+    monkeypatch.setattr(psutil, "virtual_memory", Full)
+    before = marching.marches
+    with pytest.raises(MemoryError, match=r"(?s)Memory\(\) needs more than the free memory.*Checkpointed\(.*Disk"):
+        _ = J @ w.dm
+    with pytest.raises(MemoryError, match=r"(?s)Checkpointed\(3 states\) needs more.*free memory +9.77 KB"):
+        _ = w.F.jacobian(w.q) @ w.dm
+    assert marching.marches == before
+
+
+def test_refusals(monkeypatch):
+    with pytest.raises(ValueError, match="one snapshot at least, got 0"):
+        Checkpointed(snapshots=0)
+    with pytest.raises(ValueError, match="fmax = 0 kHz is not positive"):
+        Subsampled(fmax=0)
+    with pytest.raises(ValueError, match="increasing and not negative"):
+        Frequencies([0.02, 0.01])
+    with pytest.raises(ValueError, match="half the sampling frequency"):
+        Frequencies([1.0]).history(longer().A.wave())
+    monkeypatch.setitem(sys.modules, "pyrevolve.schedulers", None)
+    J = jacobian("of F", "checkpoints")
+    with pytest.raises(ImportError, match=r"pip install 'seisops\[checkpoint\]'"):
+        _ = J.H @ longer().wave
+
+
+def test_half_precision_of_nothing():
+    w = longer()
+    with so.config(storage=Half()):
+        J = w.F.jacobian(0 * w.q)
+    assert not np.any(J @ w.dm)
