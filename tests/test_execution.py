@@ -14,7 +14,6 @@ import seisops as so
 from seisops import checks, parcels
 from seisops.storage import Disk, Half
 
-
 pytestmark = pytest.mark.xdist_group("processes")
 
 
