@@ -9,6 +9,7 @@ from seisops.model import Model
 from seisops.objectives import fwi
 from seisops.operators import LRWF, Jacobian, Modeling, Projection, Propagation, Scattering, VirtualSource
 from seisops.wavelets import ricker
+from seisops.windows import aperture
 
 __version__ = "0.1.0"
 
@@ -23,6 +24,7 @@ __all__ = [
     "Scattering",
     "VirtualSource",
     "algebra",
+    "aperture",
     "checks",
     "compose",
     "config",

@@ -74,6 +74,8 @@ class SeismicOperator(LinearOperator):
     sums_shots = False
     # Shots, where it has any to select.
     nsrc = 1
+    # What it takes and gives: "data", arrays on the model's "grid", "wavefields", or something foreign.
+    takes = gives = "something foreign"
     # Its name on the source side of a propagation, where that differs.
     source_name: str | None = None
 
@@ -95,6 +97,10 @@ class SeismicOperator(LinearOperator):
         return self._at(self.model.at(m))
 
     def _at(self, model) -> SeismicOperator:
+        return self
+
+    def within(self, window) -> SeismicOperator:
+        """The same operator on a part of its model, a :class:`seisops.windows.Window`."""
         return self
 
     def __getitem__(self, index: ShotIndex) -> SeismicOperator:
@@ -257,7 +263,7 @@ class Adjoint(SeismicOperator):
 
     def __init__(self, op: SeismicOperator) -> None:
         super().__init__(op.dimsd, op.dims, op.dtype, op.model)
-        self.op = op
+        self.op, self.takes, self.gives = op, op.gives, op.takes
 
     @property
     def propagates(self) -> bool:
@@ -285,6 +291,9 @@ class Adjoint(SeismicOperator):
 
     def _at(self, model):
         return Adjoint(self.op._at(model))
+
+    def within(self, window):
+        return Adjoint(self.op.within(window))
 
     def __getitem__(self, index):
         return Adjoint(self.op[index])
@@ -316,6 +325,7 @@ class Sum(SeismicOperator):
         model = next((t.model for t in flat if getattr(t, "model", None) is not None), None)
         super().__init__(shaped.dims, shaped.dimsd, np.result_type(*(t.dtype for t in flat)), model)
         self.terms = tuple(flat)
+        self.takes, self.gives = (getattr(shaped, end, "something foreign") for end in ("takes", "gives"))
 
     @property
     def separable(self) -> bool:
@@ -339,6 +349,9 @@ class Sum(SeismicOperator):
 
     def _at(self, model):
         return Sum([_at(t, model) for t in self.terms])
+
+    def within(self, window):
+        return Sum([_within(t, window) for t in self.terms])
 
     def __getitem__(self, index):
         return Sum([t[index] for t in self.terms])
@@ -366,6 +379,8 @@ class Chain(SeismicOperator):
         model = next((f.model for f in factors if getattr(f, "model", None) is not None), None)
         super().__init__(factors[-1].dims, factors[0].dimsd, dtype, model)
         self.factors, self.scale = tuple(factors), scale
+        self.takes = getattr(factors[-1], "takes", "something foreign")
+        self.gives = getattr(factors[0], "gives", "something foreign")
 
     @property
     def separable(self) -> bool:
@@ -415,6 +430,9 @@ class Chain(SeismicOperator):
 
     def _at(self, model):
         return Chain([_at(f, model) for f in self.factors], self.scale)
+
+    def within(self, window):
+        return Chain([_within(f, window) for f in self.factors], self.scale)
 
     def __getitem__(self, index):
         for f in self.factors:
@@ -570,6 +588,12 @@ def _sentence(op: LinearOperator) -> str:
 
 def _at(op: LinearOperator, model) -> LinearOperator:
     return op._at(model) if isinstance(op, SeismicOperator) else op
+
+
+def _within(op: LinearOperator, window) -> LinearOperator:
+    if not isinstance(op, SeismicOperator):
+        raise ValueError(f"{describe(op)} does not say what it is on a part of the model: put it outside the aperture.")
+    return op.within(window)
 
 
 def _as_dtype(scale: complex, x: NDArray):

@@ -233,11 +233,30 @@ class Model:
         m = np.asarray(m)
         if m.shape not in (self.shape, (self.m.size,)):
             raise ValueError(f"The squared slowness has shape {m.shape}, the model has {self.shape}.")
-        other = object.__new__(Model)
-        kept = {k: x for k, x in self.__dict__.items() if k not in ("m", "v", "dinv")}
-        other.__dict__.update(kept, m=_squared_slowness(None, m.reshape(self.shape), self.dtype))
+        other = self._with(m=_squared_slowness(None, m.reshape(self.shape), self.dtype))
         other._check_speed(other.v)
         return other
+
+    def window(self, slices: tuple[slice, ...]) -> Model:
+        """A part of the model, with the time step and the absorbing layer of the whole.
+
+        Parameters
+        ----------
+        slices : tuple of slice
+            Cells of every axis, in steps of one.
+        """
+        starts = [s.indices(n)[0] for s, n in zip(slices, self.shape, strict=True)]
+        origin = tuple(o + i * d for o, i, d in zip(self.origin, starts, self.spacing, strict=True))
+        part = _freeze(np.ascontiguousarray(self.m[slices]))
+        return self._with(m=part, shape=part.shape, origin=origin)
+
+    def _with(self, **changes) -> Model:
+        other = object.__new__(Model)
+        other.__dict__.update(self.__getstate__() | changes)
+        return other
+
+    def __getstate__(self) -> dict:
+        return {k: x for k, x in self.__dict__.items() if k not in ("v", "dinv")}
 
     def _stable_step(self, velocity: float) -> float:
         """The leapfrog limit: dt² v² times the largest eigenvalue of -Laplacian is 4."""

@@ -70,6 +70,7 @@ class Modeling(SurveyOperator):
     """
 
     propagates = True
+    takes = gives = "wavefields"
 
     def __init__(self, model: Model, geometry: Geometry) -> None:
         shape = wavefield_shape(model, geometry)
@@ -78,6 +79,9 @@ class Modeling(SurveyOperator):
 
     def _at(self, model):
         return Modeling(model, self.geometry)
+
+    def within(self, window):
+        return self._at(window.model)
 
     def __getitem__(self, index: ShotIndex) -> Modeling:
         return Modeling(self.model, self.geometry[index])

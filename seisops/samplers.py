@@ -58,6 +58,7 @@ class Projection(SurveyOperator):
     """
 
     samples = True
+    takes, gives = "wavefields", "data"
     source_name = "Ps"
 
     def __init__(self, model: Model, geometry: Geometry, *, interpolation: str = "sinc") -> None:
@@ -82,6 +83,9 @@ class Projection(SurveyOperator):
 
     def _at(self, model):
         return self._copy(model, self.geometry, self._weights)
+
+    def within(self, window):
+        return Projection(window.model, self.geometry, interpolation=self.interpolation)
 
     def __getitem__(self, index: ShotIndex) -> Projection:
         chosen = shot_indices(index, self.nsrc)
@@ -163,6 +167,7 @@ class LRWF(SurveyOperator):
     """
 
     samples = True
+    takes, gives = "wavefields", "grid"
 
     def __init__(self, model: Model, geometry: Geometry, wavelet: ArrayLike) -> None:
         q = np.asarray(wavelet, dtype=np.float64)
@@ -181,6 +186,9 @@ class LRWF(SurveyOperator):
 
     def _at(self, model):
         return LRWF(model, self.geometry, self.wavelet)
+
+    def within(self, window):
+        return self._at(window.model)
 
     def __getitem__(self, index: ShotIndex) -> LRWF:
         return LRWF(self.model, self.geometry[index], self.wavelet[shot_indices(index, self.nsrc)])

@@ -61,6 +61,7 @@ class Scattering(SurveyOperator):
     """
 
     samples = True
+    takes, gives = "wavefields", "grid"
     separable = False
     sums_shots = True
 
@@ -82,6 +83,10 @@ class Scattering(SurveyOperator):
 
     def _at(self, model):
         return Scattering(model, self.geometry, self.op and self.op._at(model), self.x, storage=self.storage)
+
+    def within(self, window):
+        op, x = _within(self.op, self.x, window)
+        return Scattering(window.model, self.geometry, op, x, storage=self.storage)
 
     def __getitem__(self, index: ShotIndex) -> Scattering:
         op, x = _select(self.op, self.x, index)
@@ -214,10 +219,15 @@ class VirtualSource(SurveyOperator):
         shape = wavefield_shape(model, geometry)
         super().__init__(model, geometry, shape, shape)
         self.name = "V"
+        self.takes = self.gives = "wavefields"
         self.op, self.x = op, x
 
     def _at(self, model):
         return VirtualSource(model, self.geometry, _at(self.op, model), self.x)
+
+    def within(self, window):
+        op, x = (None, window.crop(self.x)) if self.op is None else _within(self.op, self.x, window)
+        return VirtualSource(window.model, self.geometry, op, x)
 
     def __getitem__(self, index: ShotIndex) -> VirtualSource:
         # The perturbation is one for all shots, summed over all of those that made it.
@@ -258,6 +268,11 @@ def _last_march(op: SeismicOperator | None, x: NDArray) -> tuple[SeismicOperator
     for f in reversed(rest):
         z = apply(f, z)
     return (first, z) if hasattr(first, "second_difference") else (None, apply(first, z))
+
+
+def _within(op: SeismicOperator, x: NDArray, window) -> tuple:
+    """`op` on a part of the model and the part of `x` it takes there."""
+    return op.within(window), window.crop(x) if op.takes == "grid" else x
 
 
 def _select(op, x: NDArray, index: ShotIndex) -> tuple:
