@@ -1,8 +1,9 @@
 """Seismic modelling and inversion as linear algebra."""
 
-from seisops import algebra, checks, models, storage, wavelets
+from seisops import algebra, checks, imaging, models, storage, wavelets
 from seisops import plotting as plot
 from seisops.algebra import compose, no_fusion
+from seisops.encoding import Encoding, reciprocal
 from seisops.execution import config
 from seisops.geometry import Geometry
 from seisops.model import Model
@@ -15,6 +16,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "LRWF",
+    "Encoding",
     "Geometry",
     "Jacobian",
     "Model",
@@ -29,9 +31,11 @@ __all__ = [
     "compose",
     "config",
     "fwi",
+    "imaging",
     "models",
     "no_fusion",
     "plot",
+    "reciprocal",
     "ricker",
     "storage",
     "wavelets",

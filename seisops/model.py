@@ -32,12 +32,13 @@ def _round_down(x: float) -> float:
     return floor(x / unit * (1 + 1e-12)) * unit
 
 
-def _second_derivative_norm(order: int) -> float:
-    """Sum of the absolute weights of the central second derivative (Fornberg 1988, Math. Comput. 51)."""
+def second_derivative_weights(order: int) -> NDArray:
+    """Weights of the central second derivative on a unit grid (Fornberg 1988, Math. Comput. 51)."""
     p = order // 2
-    weights = [2 * factorial(p) ** 2 / (k**2 * factorial(p - k) * factorial(p + k)) for k in range(1, p + 1)]
-    alternating = sum(w * (-1) ** (k + 1) for k, w in enumerate(weights, 1))
-    return 2 * abs(alternating) + 2 * sum(weights)
+    side = [
+        2 * (-1) ** (k + 1) * factorial(p) ** 2 / (k**2 * factorial(p - k) * factorial(p + k)) for k in range(1, p + 1)
+    ]
+    return np.array([*side[::-1], -2 * sum(side), *side])
 
 
 class Model:
@@ -260,8 +261,8 @@ class Model:
 
     def _stable_step(self, velocity: float) -> float:
         """The leapfrog limit: dt² v² times the largest eigenvalue of -Laplacian is 4."""
-        weights = _second_derivative_norm(self.space_order)
-        return 2.0 / (velocity * sqrt(sum(weights / d**2 for d in self.spacing)))
+        largest = float(np.abs(second_derivative_weights(self.space_order)).sum())
+        return 2.0 / (velocity * sqrt(sum(largest / d**2 for d in self.spacing)))
 
     def _check_speed(self, v: NDArray) -> None:
         limit, fastest = self._stable_step(1.0) / self.dt, float(v.max())

@@ -29,7 +29,7 @@ from seisops.algebra import SeismicOperator, ShotIndex, compose, describe, phras
 from seisops.execution import shares_memory, threads_per_shot
 from seisops.geometry import Geometry
 from seisops.model import Model
-from seisops.propagators.couplings import SecondDifference, Wavefield
+from seisops.propagators.couplings import Wavefield
 from seisops.propagators.marching import Marching, Term
 from seisops.samplers import LRWF, Projection
 from seisops.scattering import Scattering, VirtualSource
@@ -185,7 +185,7 @@ class Propagation(SurveyOperator):
         return [collector.total() for collector in collectors]
 
     def forward_keeping(self, x: NDArray, background: Scattering) -> NDArray:
-        """The product, whose march also leaves its second time difference with `background`."""
+        """The product, whose march also leaves what `background` keeps of it."""
         if not shares_memory():
             # Another process cannot leave it here: it is marched again where it is needed.
             return self._forward(x)
@@ -204,20 +204,20 @@ class Propagation(SurveyOperator):
         source, measure, adjoint = self._ends(reverse=False)
 
         def make(history: History) -> Marching:
-            return self._marching(source.term(i, inputs[i]), [measure.term(i), _kept_in(history)], adjoint)
+            return self._marching(source.term(i, inputs[i]), [measure.term(i), background.filling(history)], adjoint)
 
         history = background.history(adjoint, make)
         with make(history) as marching:
             payload, _ = marching.all()
         return measure.recorded(i, payload), history
 
-    def second_difference(self, i: int, x: NDArray, background: Scattering) -> History:
-        """The second time difference of shot `i`'s wavefield, as `background` keeps it."""
+    def filled(self, i: int, x: NDArray, background: Scattering) -> History:
+        """What `background` keeps of shot `i`'s wavefield."""
         source, _, adjoint = self._ends(reverse=False)
         values = source.shots(x)[i]
 
         def make(history: History) -> Marching:
-            return self._marching(source.term(i, values), [_kept_in(history)], adjoint)
+            return self._marching(source.term(i, values), [background.filling(history)], adjoint)
 
         history = background.history(adjoint, make)
         if history.marched:
@@ -255,10 +255,6 @@ class _Marched:
         return _Marched(
             self.propagation[[i]], [self.inputs[i]], self.reverse, None if self.also is None else self.also[[i]]
         )
-
-
-def _kept_in(history: History) -> Term:
-    return Term(SecondDifference(), history=history)
 
 
 def Jacobian(op: SeismicOperator, x: ArrayLike, wrt: str = "m") -> SeismicOperator:

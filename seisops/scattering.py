@@ -17,6 +17,7 @@ from seisops.execution import current
 from seisops.geometry import Geometry
 from seisops.model import Model
 from seisops.propagators.couplings import Scattering as ScatteringCoupling
+from seisops.propagators.couplings import SecondDifference
 from seisops.propagators.marching import Term
 from seisops.storage import History, Storage, estimate
 from seisops.storage.base import BLOCK
@@ -82,15 +83,15 @@ class Scattering(SurveyOperator):
         self._lock = threading.RLock()
 
     def _at(self, model):
-        return Scattering(model, self.geometry, self.op and self.op._at(model), self.x, storage=self.storage)
+        return type(self)(model, self.geometry, self.op and self.op._at(model), self.x, storage=self.storage)
 
     def within(self, window):
         op, x = _within(self.op, self.x, window)
-        return Scattering(window.model, self.geometry, op, x, storage=self.storage)
+        return type(self)(window.model, self.geometry, op, x, storage=self.storage)
 
     def __getitem__(self, index: ShotIndex) -> Scattering:
         op, x = _select(self.op, self.x, index)
-        return Scattering(self.model, self.geometry[index], op, x, storage=self.storage)
+        return type(self)(self.model, self.geometry[index], op, x, storage=self.storage)
 
     def shots_out(self, dm, index):
         return dm
@@ -109,6 +110,14 @@ class Scattering(SurveyOperator):
         storage = self.storage.chosen(self.wave(), self.nsrc)
         estimate.check(self.wave(), self.nsrc, storage)
         return storage
+
+    def filling(self, history: History) -> Term:
+        """The measurement of a march that fills `history` with g."""
+        return Term(SecondDifference(), history=history)
+
+    def kept_of(self, u: NDArray) -> NDArray:
+        """g of a wavefield in memory."""
+        return second_time_difference(u, self.model.dt)
 
     def history(self, adjoint: bool, make) -> History:
         """An empty history, for the march that `make` makes of it."""
@@ -131,9 +140,9 @@ class Scattering(SurveyOperator):
                 return self._kept[i]
             propagation, z = self._marched
         if propagation is None:
-            history = Whole(self.wave(), second_time_difference(self._shotwise(z)[i], self.model.dt))
+            history = Whole(self.wave(), self.kept_of(self._shotwise(z)[i]))
         else:
-            history = propagation.second_difference(i, z, self)
+            history = propagation.filled(i, z, self)
         with self._lock:
             return self._kept.setdefault(i, history)
 
@@ -267,7 +276,7 @@ def _last_march(op: SeismicOperator | None, x: NDArray) -> tuple[SeismicOperator
     z = x if chain.scale == 1 else chain.dtype.type(chain.scale) * x
     for f in reversed(rest):
         z = apply(f, z)
-    return (first, z) if hasattr(first, "second_difference") else (None, apply(first, z))
+    return (first, z) if hasattr(first, "filled") else (None, apply(first, z))
 
 
 def _within(op: SeismicOperator, x: NDArray, window) -> tuple:

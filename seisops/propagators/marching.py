@@ -162,7 +162,8 @@ class _Port:
         self.payload = payload = term.coupling.payload
         dtype, whole = marching.model.dtype, marching.block == marching.nt
         timed = {k for k, f in fields.items() if f.is_TimeFunction or f.is_SparseTimeFunction}
-        self.writes = term.history is not None and measures and payload == "background"
+        # A history is written where the wavefield itself is measured, and read where something else is.
+        self.writes = term.history is not None and payload in timed
         self.reads = term.history is not None and not self.writes
         self.reader = None
         # What a kernel can use as it is; all else it sees through a buffer of one block.

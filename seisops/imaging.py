@@ -1,0 +1,152 @@
+r"""Imaging conditions: what of two wavefields makes an image, each exactly adjoint to its linearised source.
+
+The adjoint-state condition of :func:`seisops.Jacobian` images the misfit's gradient, with long wavelengths along the
+paths between source, reflector and receiver. With u and v the two wavefields and S the correlations
+
+.. math:: S_g v = -\sum_n g_n v_n,\qquad S_u v = -\sum_n u_n v_n,\qquad g = \ddot u
+
+the inverse-scattering condition keeps what is reflected and its complement what is transmitted:
+
+.. math:: -\sum_n m\,g_n v_n \pm \nabla u_n \cdot \nabla v_n
+
+As :math:`\nabla u \cdot \nabla v = \tfrac12 (\nabla^2(u v) - u \nabla^2 v - v \nabla^2 u)`, and
+:math:`\nabla^2 u = m \ddot u` away from the source, integration by parts in time leaves
+:math:`\tfrac12 \nabla^2 S_u` of the first and :math:`2 m S_g - \tfrac12 \nabla^2 S_u` of the second: two
+correlations and a Laplacian, and no gradient of a wavefield is ever formed.
+
+References
+----------
+T. Op 't Root, C. Stolk and M. de Hoop, 2012, Linearized inverse scattering based on seismic reverse time migration,
+Journal de Mathematiques Pures et Appliquees 98. N. Whitmore and S. Crawley, 2012, Applications of RTM inverse
+scattering imaging conditions, SEG Technical Program. H. Douma et al., 2010, On the connection between artifact
+filtering in reverse-time migration and adjoint tomography, Geophysics 75.
+"""
+
+from __future__ import annotations
+
+import pylops
+from numpy.typing import NDArray
+from pylops import LinearOperator, signalprocessing
+
+from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum, describe, product
+from seisops.model import Model, second_derivative_weights
+from seisops.propagators.couplings import Wavefield
+from seisops.propagators.marching import Term
+from seisops.scattering import Scattering
+from seisops.storage import History
+
+
+class Correlation(Scattering):
+    r"""The correlation of wavefields with a background wavefield itself, not its second time difference.
+
+    .. math:: dm = -\mathrm{Pad}^T \sum_n u_n \circ v_n
+
+    Parameters, shapes and storage are those of :class:`seisops.Scattering`. It is a part of an imaging condition.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
+    >>> src = so.Geometry([[[250, 20]]], dt=2, t=200)
+    >>> Ps, A = so.Projection(model, src), so.Modeling(model, src)
+    >>> so.imaging.Correlation(model, src, A @ Ps.H, so.ricker(src, f0=0.02))
+    C: (1, 97, 71, 61) -> (51, 41)
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self.name = "C"
+
+    def filling(self, history: History) -> Term:
+        """The measurement of a march that fills `history` with u."""
+        return Term(Wavefield(), history=history)
+
+    def kept_of(self, u: NDArray) -> NDArray:
+        """The wavefield itself."""
+        return u
+
+    def derivative(self, this, tail, x):
+        raise NotImplementedError(
+            "Imaging conditions are linear in the perturbation, and their derivatives with respect to m are not known: "
+            "differentiate the Jacobian of the adjoint-state condition."
+        )
+
+
+def inverse_scattering(J: LinearOperator) -> SeismicOperator:
+    r"""The Jacobian with the inverse-scattering imaging condition, which images reflectors without their long waves.
+
+    .. math:: J_{is} = P_r A\, S_u^T\, (\tfrac12 \nabla^2), \qquad J_{is}^T = (\tfrac12 \nabla^2)^T S_u A^T P_r^T
+
+    Parameters
+    ----------
+    J : operator
+        From :func:`seisops.Jacobian` of a product of this library, or a sum of such.
+
+    Returns
+    -------
+    operator of the same shapes
+        Its perturbation is relative, dm / m: the condition has a factor m more than the adjoint-state one.
+
+    Raises
+    ------
+    ValueError
+        If `J` is no Jacobian.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
+    >>> src = so.Geometry([[[250, 20]]], dt=2, t=200)
+    >>> rec = so.Geometry([[[100, 55.5], [400, 55.5]]], dt=2, t=200)
+    >>> F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
+    >>> so.imaging.inverse_scattering(F.jacobian(so.ricker(src, f0=0.02)))
+    Pr @ A @ C.H @ SumLinearOperator: (51, 41) -> (1, 2, 101)
+    """
+    return _each_term(J, _inverse_scattering)
+
+
+def complement(J: LinearOperator) -> SeismicOperator:
+    r"""The Jacobian with the complement of the inverse-scattering condition, which keeps the long waves alone.
+
+    .. math:: J_c = P_r A\, (2 S_g^T m - S_u^T\, \tfrac12 \nabla^2)
+
+    Parameters, result and errors are those of :func:`inverse_scattering`; it marches twice.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
+    >>> src = so.Geometry([[[250, 20]]], dt=2, t=200)
+    >>> F = so.Projection(model, src) @ so.Modeling(model, src) @ so.Projection(model, src).H
+    >>> so.imaging.complement(F.jacobian(so.ricker(src, f0=0.02))).shape
+    (101, 2091)
+    """
+    return _each_term(J, lambda J: product(J, _times_m(J), scale=2) - _inverse_scattering(J))
+
+
+def _each_term(J: LinearOperator, condition) -> SeismicOperator:
+    if isinstance(J, Sum):
+        return Sum([_each_term(t, condition) for t in J.terms])
+    if not (isinstance(J, Chain) and isinstance(J.factors[-1], Adjoint) and isinstance(J.factors[-1].op, Scattering)):
+        raise ValueError(f"{describe(J)} is no Jacobian: an imaging condition is one of so.Jacobian(F, q).")
+    return condition(J)
+
+
+def _inverse_scattering(J: Chain) -> SeismicOperator:
+    S, model = J.factors[-1].op, J.model
+    C = Correlation(model, S.geometry, S.op, S.x, storage=S.storage)
+    return product(*J.factors[:-1], C.H, laplacian(model), scale=J.scale / 2)
+
+
+def laplacian(model: Model) -> LinearOperator:
+    """The Laplacian of the model's order on its grid, zero beyond; symmetric."""
+    weights = second_derivative_weights(model.space_order)
+    terms = [
+        signalprocessing.Convolve1D(model.shape, weights / d**2, offset=len(weights) // 2, axis=axis, dtype=model.dtype)
+        for axis, d in enumerate(model.spacing)
+    ]
+    return sum(terms[1:], start=terms[0])
+
+
+def _times_m(J: Chain) -> LinearOperator:
+    return pylops.Diagonal(J.model.m, dtype=J.dtype)
