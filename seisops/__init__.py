@@ -1,6 +1,6 @@
 """Seismic modelling and inversion as linear algebra."""
 
-from seisops import algebra, checks, imaging, models, storage, wavelets
+from seisops import algebra, checks, imaging, models, segy, storage, wavelets
 from seisops import plotting as plot
 from seisops.algebra import compose, no_fusion
 from seisops.encoding import Encoding, reciprocal
@@ -37,6 +37,7 @@ __all__ = [
     "plot",
     "reciprocal",
     "ricker",
+    "segy",
     "storage",
     "wavelets",
 ]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
+
+from seisops.segy import file as segy
 
 
 def faulted(
@@ -157,12 +160,12 @@ def _from_hdf5(path: Path) -> tuple[NDArray, ArrayLike | None]:
 
 
 def _from_segy(path: Path) -> tuple[NDArray, tuple[float, float] | None]:
-    import segyio
-
-    with segyio.open(path, ignore_geometry=True) as file:
-        v = file.trace.raw[:].astype(float)
-        x = file.attributes(segyio.TraceField.CDP_X)[:].astype(float)
-        scalar = float(file.attributes(segyio.TraceField.SourceGroupScalar)[0][0]) or 1.0
-        depth = segyio.tools.dt(file, fallback_dt=0.0) / 1000
-    dx = float(np.median(np.abs(np.diff(x)))) * (scalar if scalar > 0 else -1 / scalar) if len(x) > 1 else 0.0
-    return v, (dx, depth) if dx > 0 and depth > 0 else None
+    file = segy.inspect(path)
+    if file.feet:
+        raise ValueError(f"{path.name} is in feet: convert it to m and m/s.")
+    x, intervals = np.empty(file.ntrace), Counter()
+    for first, h in file.headers(("CDP_X", "SourceGroupScalar", "TRACE_SAMPLE_INTERVAL")):
+        x[first : first + len(h)] = segy.scaled(h["CDP_X"], h["SourceGroupScalar"])
+        intervals.update(h["TRACE_SAMPLE_INTERVAL"].tolist())
+    dx, dz = float(np.median(np.abs(np.diff(x)))) if len(x) > 1 else 0.0, file.agreed_interval(intervals) / 1000
+    return file.traces(np.arange(file.ntrace)).astype(float), (dx, dz) if dx > 0 and dz > 0 else None
