@@ -64,7 +64,7 @@ def scene(args: argparse.Namespace, smoothing: float) -> Scene:
     x = np.linspace(2.3 * dx, length - 2.3 * dx, args.shots)
     sources = np.stack([x, np.full(args.shots, 1.4 * dz)], axis=1)[:, None]
     receivers = np.stack([np.linspace(dx, length - dx, nx // 2), np.full(nx // 2, 1.6 * dz)], axis=1)
-    dt = 0.1 / f0 if 0.1 / f0 < 4 else 4.0
+    dt = min(round(0.1 / f0, 1), 4.0)
     src = so.Geometry(sources, dt=dt, t=t)
     rec = so.Geometry(np.broadcast_to(receivers, (args.shots, *receivers.shape)), dt=dt, t=t)
     return Scene(v, v0, spacing, src, rec, f0, water)

@@ -351,15 +351,20 @@ def test_axes(path):
         so.segy.read(path, ndim=1)
 
 
-def test_a_straight_line_keeps_its_distances(path):
-    along, towards = np.array([0.0, 300.0, 1000.0]), np.array([0.6, -0.8])
-    xy = np.array([5e5, 6e6]) + along[:, None] * towards
+@pytest.mark.parametrize("towards", [(0.6, -0.8), (-0.6, 0.8), (0.8, -0.6), (-0.8, 0.6), (0.6, 0.8), (-0.8, -0.6)])
+def test_a_straight_line_keeps_its_distances(path, towards):
+    along = np.array([0.0, 300.0, 1000.0])
+    xy = np.array([5e5, 6e6]) + along[:, None] * np.array(towards)
     points = np.column_stack([xy, np.full(3, 8.0)])
     src, rec = so.Geometry(points[:, None], dt=DT, nt=NT), so.Geometry(points[None].repeat(3, 0), dt=DT, nt=NT)
     so.segy.write(path, np.zeros(rec.shape), src, rec)
-    with pytest.warns(UserWarning, match=r"direction \(-0\.6000, 0\.8000\).* up to \S*e-\d+ m off"):
+    # The direction whose larger part is positive.
+    forth = max(towards, key=abs) > 0
+    x, y = towards if forth else (-towards[0], -towards[1])
+    with pytest.warns(UserWarning, match=rf"direction \({x:.4f}, {y:.4f}\).* up to \S*e-\d+ m off"):
         rec2 = so.segy.read(path, ndim=2)[2]
-    assert np.allclose(rec2.positions[0], np.column_stack([1000 - along, np.full(3, 8.0)]), rtol=0, atol=1e-6)
+    expected = along if forth else 1000 - along
+    assert np.allclose(rec2.positions[0], np.column_stack([expected, np.full(3, 8.0)]), rtol=0, atol=1e-6)
 
 
 def test_feet_and_degrees(path):
@@ -476,7 +481,7 @@ def cut(data, n):
         (lambda data: cut(data, 1), "is truncated, .* 30 samples of format 5 make 360 bytes a trace, and it has 5 "),
         (lambda data: data + b"\0" * 11, "has 6 traces and 11 bytes more"),
         (lambda data: data[:3700], "has 0 traces and 100 bytes more"),
-        (lambda data: np.frombuffer(data, "u2").byteswap().tobytes(), "the other byte order .* endian='little'"),
+        (lambda data: np.frombuffer(data, "u2").byteswap().tobytes(), "the other byte order .*endian='little'"),
         (lambda data: np.random.default_rng(0).bytes(9000), "has the sample format"),
         (lambda data: b"\0" * 9000, "has the sample format 0; those that can be read are"),
     ],
@@ -649,8 +654,11 @@ def test_what_cannot_be_written(path, src, rec, options, message):
 @pytest.mark.parametrize(
     ("d", "message"),
     [
-        (np.zeros((1, 3, NT)), r"The data have shape \(1, 3, 30\), .* expects \(2, 3, 30\)"),
-        (np.zeros((2, NT, 3)), r"have shape \(2, 30, 3\)"),
+        (
+            np.zeros((1, 3, NT)),
+            r"Data of shape \(1, 3, 30\) do not fit .* with 3 receivers, which has shape \(2, 3, 30\)",
+        ),
+        (np.zeros((2, NT, 3)), r"Data of shape \(2, 30, 3\)"),
         (np.full((2, 3, NT), np.nan), "Shot 0 has samples that are not finite in float32"),
         (np.full((2, 3, NT), 1e300), "Shot 0 has samples that are not finite in float32"),
         (np.zeros((2, 3, NT), complex), "SEG-Y keeps real numbers, not complex128"),
@@ -668,9 +676,10 @@ def test_data_that_cannot_be_written(path, d, message):
 def test_shots_of_another_survey_are_not_written(path):
     written(path, (3, 2))
     data, src, rec = so.segy.read(path)
-    other = so.Geometry([p[:2] for p in rec.positions], dt=DT, nt=NT)
-    with pytest.raises(ValueError, match="The data have shape"):
-        so.segy.write(path, data, src, other)
+    # Fewer traces, and as many in other shots.
+    for other in ([p[:2] for p in rec.positions], rec.positions[::-1]):
+        with pytest.raises(ValueError, match=r"Shots\(2 shots .* with \(3, 2\) receivers do not fit"):
+            so.segy.write(path, data, src, so.Geometry(other, dt=DT, nt=NT))
 
 
 def test_a_file_is_written_from_itself(path):
@@ -678,6 +687,13 @@ def test_a_file_is_written_from_itself(path):
     data, src, rec = so.segy.read(path)
     so.segy.write(path, data[1:], src[1:], rec[1:])
     assert np.array_equal(np.asarray(so.segy.read(path)[0]), d[1:])
+
+
+def test_every_whole_interval_can_be_written(path):
+    # 1000 times it is less than 1001.
+    src, rec = geometry(ONE, dt=1.001), geometry(ONE, dt=1.001)
+    so.segy.write(path, np.zeros(rec.shape), src, rec)
+    assert so.segy.read(path)[2].dt == 1.001
 
 
 def test_long_traces(path):

@@ -162,7 +162,9 @@ def inspect(path: str | Path, endian: str = "big") -> SegyFile:
     code, other = word(3225), "little" if endian == "big" else "big"
     if code not in SAMPLES:
         if word(3225, order=other) in SAMPLES:
-            raise ValueError(f"{path} has the other byte order (sample format {code}): read it with endian={other!r}.")
+            raise ValueError(
+                f"{path} has the other byte order (sample format {code}), which segy.read(..., endian={other!r}) reads."
+            )
         raise ValueError(f"{path} has the sample format {code}; those that can be read are {sorted(SAMPLES)}.")
     revision, extended, additional = head[3500], word(3505), word(3507, "i")
     if extended < 0:

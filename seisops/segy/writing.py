@@ -122,7 +122,8 @@ def _check_survey(data: ArrayLike | Shots, src: Geometry, rec: Geometry, format:
     own = data.rec if isinstance(data, Shots) else rec
     shape = np.shape(data) if own is rec else own.shape
     if shape not in (rec.shape, (sum(rec.counts) * rec.nt,)) or own.counts != rec.counts:
-        raise ValueError(f"The data have shape {shape}, {rec} expects {rec.shape}.")
+        what = f"Data of shape {shape}" if own is rec else f"{data} with {data.rec.npoint} receivers"
+        raise ValueError(f"{what} do not fit {rec} with {rec.npoint} receivers, which has shape {rec.shape}.")
     if own is rec and np.asarray(data).dtype.kind not in "fiu":
         raise ValueError(f"SEG-Y keeps real numbers, not {np.asarray(data).dtype}.")
     interval = round(1000 * rec.dt)
