@@ -16,6 +16,9 @@ from dataclasses import dataclass
 
 from devito import Derivative, Eq, Function, Grid, Inc, SubDomain, TimeFunction
 
+# Cells that the widest vector instructions take at once; the rest of a strip would go cell by cell.
+VECTOR = 16
+
 
 @dataclass(frozen=True)
 class March:
@@ -30,6 +33,12 @@ class March:
     def behind(self, f: TimeFunction):
         """`f` one step behind."""
         return f.forward if self.adjoint else f.backward
+
+
+def strip_cells(absorb: int, order: int, contiguous: bool) -> int:
+    """Cells of the strip a layer lives on: as far as its derivatives reach, along the contiguous axis whole vectors."""
+    reach = absorb + order // 2
+    return -(-reach // VECTOR) * VECTOR if contiguous else reach
 
 
 class Side(SubDomain):

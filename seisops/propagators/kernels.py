@@ -43,6 +43,7 @@ class KernelSpec:
     sides: tuple[tuple[str, ...], ...]
     free_surface: bool
     adjoint: bool
+    threaded: bool
     source: Coupling
     measures: tuple[Coupling, ...]
 
@@ -89,7 +90,8 @@ def make_fields(spec: KernelSpec, grid: Grid, nt: int, npoints: dict[str, int]) 
             for x in "ab"
         )
         memory = (Function(name=f"{x}{axis}", grid=grid, space_order=order) for x in ("psi", "zeta"))
-        strips = [Side(axis, side, spec.absorb + spec.space_order // 2, grid) for side in sides]
+        cells = equations.strip_cells(spec.absorb, spec.space_order, contiguous=axis == spec.ndim - 1)
+        strips = [Side(axis, side, cells, grid) for side in sides]
         layers.append(Layer(d, *profiles, *memory, strips))
     return FieldSet(
         u=TimeFunction(name="u", grid=grid, time_order=2, space_order=order),
@@ -116,13 +118,22 @@ def _equations(spec: KernelSpec, f: FieldSet) -> list:
 def _build(spec: KernelSpec) -> Operator:
     shape = (4 * (spec.halo + spec.absorb),) * spec.ndim
     fields = make_fields(spec, Grid(shape, dtype=np.dtype(spec.dtype).type), 4, {})
-    return Operator(_equations(spec, fields), name="March", **_build_options())
+    return Operator(_equations(spec, fields), name="March", **_build_options(spec))
 
 
-def _build_options() -> dict:
-    """OpenMP for this operator unless the user's Devito configuration says how to parallelise."""
-    threaded = {"C": "openmp", "CXX": "CXXopenmp"}.get(configuration["language"])
-    return {"language": threaded} if threaded else {}
+# What Devito's plain languages become with threads.
+_THREADED = {"C": "openmp", "CXX": "CXXopenmp"}
+
+
+def runs_threaded(threads: int | None) -> bool:
+    """Whether a march of so many threads wants a kernel with threads; one without has no atomic updates to pay for."""
+    return threads != 1 or configuration["language"] not in _THREADED
+
+
+def _build_options(spec: KernelSpec) -> dict:
+    """OpenMP where it is of use, unless the user's Devito configuration says how to parallelise."""
+    language = configuration["language"]
+    return {"language": _THREADED[language]} if spec.threaded and language in _THREADED else {}
 
 
 _kernels: dict[KernelSpec, Operator] = {}

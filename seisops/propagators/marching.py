@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from seisops.model import Model
 from seisops.propagators import buffers
 from seisops.propagators.couplings import Points
-from seisops.propagators.kernels import Coupling, KernelSpec, float_environment, kernel, quiet
+from seisops.propagators.equations import strip_cells
+from seisops.propagators.kernels import Coupling, KernelSpec, float_environment, kernel, quiet, runs_threaded
 from seisops.propagators.points import PointWeights
 from seisops.propagators.workspaces import view, workspaces
 from seisops.storage.base import BLOCK, History
@@ -65,7 +66,7 @@ class Marching:
         source, *measures = _one_width([source, *measures])
         self.model, self.nt, self.adjoint = model, nt, adjoint
         self.terms = {"src": source} | {f"rec{i}": term for i, term in enumerate(measures)}
-        self.spec = _spec(model, adjoint, source, measures)
+        self.spec = _spec(model, adjoint, runs_threaded(threads), source, measures)
         self.threads = threads
         by_block = any(t.history is not None and t.history.block for t in self.terms.values())
         self.block = min(nt, BLOCK) if by_block else nt
@@ -229,14 +230,15 @@ def _one_width(terms: list[Term]) -> list[Term]:
     return [widened(t) for t in terms]
 
 
-def _spec(model: Model, adjoint: bool, source: Term, measures: list[Term]) -> KernelSpec:
+def _spec(model: Model, adjoint: bool, threaded: bool, source: Term, measures: list[Term]) -> KernelSpec:
     sides = []
     for axis, (before, after) in enumerate(model.pad_widths):
         present = tuple(s for s, n in (("left", before), ("right", after)) if n)
-        overlap = len(present) == 2 and model.shape[axis] < model.space_order
+        cells = strip_cells(model.absorb, model.space_order, contiguous=axis == model.ndim - 1)
+        overlap = len(present) * cells > model.padded_shape[axis]
         sides.append(("whole",) if overlap else present)
     return KernelSpec(
         ndim=model.ndim, dtype=model.dtype.name, space_order=model.space_order, absorb=model.absorb,
-        sides=tuple(sides), free_surface=model.free_surface, adjoint=adjoint,
+        sides=tuple(sides), free_surface=model.free_surface, adjoint=adjoint, threaded=threaded,
         source=source.coupling, measures=tuple(t.coupling for t in measures),
     )  # fmt: skip

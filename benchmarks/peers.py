@@ -1,0 +1,172 @@
+"""The same jobs in seisops, deepwave and PyLops, interleaved: python benchmarks/peers.py [--only 2d] [--repeat 3]
+
+Needs ``pip install '.[bench]'``. Same grid, spacing, order 8, number of steps, points on nodes, float32, threads of the
+process. seisops and deepwave absorb to about the same level, with 10 cells of CPML (-86 dB) and 20 cells of PML (-76 dB).
+PyLops' operator chooses its own time step for the same time, has a sponge of 20 cells, and knows Born modelling only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable
+
+import deepwave
+import numpy as np
+import torch
+from devito import switchconfig
+from pylops.waveeqprocessing import AcousticWave2D
+
+import seisops as so
+
+ABSORB = {"seisops": 10, "deepwave": 20}
+
+
+def seisops_jobs(v, spacing, src, rec, wavelet, dt, steps) -> dict[str, Callable]:
+    """The jobs on operators made once, as an inversion makes them."""
+    model = so.Model(v=v, spacing=spacing, dt=dt, vmax=float(v.max()))
+    # As many steps of computation as the others take; data at the computational step.
+    t = (steps - 17) * dt
+    geometries = [so.Geometry(x, dt=dt, t=t) for x in (src, rec)]
+    Pr, Ps, A = (
+        so.Projection(model, geometries[1]),
+        so.Projection(model, geometries[0]),
+        so.Modeling(model, geometries[1]),
+    )
+    assert A.nt == steps
+    F = Pr @ A @ Ps.H
+    q = so.wavelets.broadcast(geometries[0], wavelet[: geometries[0].nt])
+    d = np.zeros(F.dimsd, np.float32)
+    J = F.jacobian(q)
+    dm = 0.01 * model.m
+    return {
+        "forward": lambda: F @ q,
+        "Born, background kept": lambda: J @ dm,
+        "RTM, background kept": lambda: J.H @ (d + 1),
+        "FWI gradient": lambda: so.fwi(F, q, d),
+    }
+
+
+def deepwave_jobs(v, spacing, src, rec, wavelet, dt, steps) -> dict[str, Callable]:
+    """The same with its autodiff."""
+    velocity = torch.tensor(v * 1000, dtype=torch.float32)
+    cells = [torch.tensor(np.rint(x / spacing), dtype=torch.long) for x in (src, rec)]
+    amplitudes = torch.tensor(wavelet, dtype=torch.float32).repeat(len(src), src.shape[1], 1)
+    arguments = dict(
+        grid_spacing=spacing, dt=dt / 1000, source_amplitudes=amplitudes, source_locations=cells[0],
+        receiver_locations=cells[1], accuracy=8, pml_width=ABSORB["deepwave"], pml_freq=10.0, max_vel=float(v.max() * 1000),
+    )  # fmt: skip
+    scatter = torch.tensor(0.01 * v * 1000, dtype=torch.float32)
+
+    def forward():
+        with torch.no_grad():
+            return deepwave.scalar(velocity, **arguments)[-1]
+
+    def born():
+        with torch.no_grad():
+            return deepwave.scalar_born(velocity, scatter, **arguments)[-1]
+
+    def rtm():
+        image = torch.zeros_like(velocity, requires_grad=True)
+        deepwave.scalar_born(velocity, image, **arguments)[-1].sum().backward()
+        return image.grad
+
+    def gradient():
+        model = velocity.clone().requires_grad_()
+        deepwave.scalar(model, **arguments)[-1].square().sum().backward()
+        return model.grad
+
+    return {
+        "forward": forward, "Born, background kept": born, "RTM, background kept": rtm, "FWI gradient": gradient
+    }  # fmt: skip
+
+
+def pylops_jobs(v, spacing, src, rec, f0, tmax) -> tuple[dict[str, Callable], int]:
+    """Born modelling and its adjoint, which march the background each time; with the steps it takes."""
+    nx, nz = v.shape
+    op = AcousticWave2D(
+        (nx, nz), (0, 0), (spacing, spacing), v * 1000, src[:, 0, 0], src[:, 0, 1], rec[0, :, 0], rec[0, :, 1], 0.0,
+        tmax, "Ricker", space_order=8, nbl=ABSORB["deepwave"], f0=f0 * 1000, dtype="float32",
+    )  # fmt: skip
+    steps = op.geometry.nt
+    dm = (0.01 * v).astype(np.float32)
+    d = op @ dm.ravel()
+
+    def threaded(job):
+        def run():
+            with switchconfig(language="openmp"):
+                return job()
+
+        return run
+
+    jobs = {"Born, background kept": lambda: op @ dm.ravel(), "RTM, background kept": lambda: op.H @ d}
+    return {name: threaded(job) for name, job in jobs.items()}, steps
+
+
+def survey(shape, spacing, nsrc, nrec):
+    """Sources and receivers on nodes, near the top."""
+    extent = (np.array(shape) - 1) * spacing
+    depth = 2 * spacing
+
+    def line(n):
+        x = np.rint(np.linspace(3 * spacing, extent[0] - 3 * spacing, n) / spacing) * spacing
+        middle = [np.full(n, np.rint(e / 2 / spacing) * spacing) for e in extent[1:-1]]
+        return np.stack([x, *middle, np.full(n, depth)], axis=1)
+
+    return line(nsrc)[:, None], np.repeat(line(nrec)[None], nsrc, axis=0)
+
+
+def compare(name: str, shape, *, spacing, dt, steps, nsrc, nrec, f0, repeat: int, pylops: bool) -> None:
+    """Time all jobs of all libraries in turns and print the medians, a shot, and their ratios."""
+    z = np.linspace(0, 1, shape[-1])
+    v = np.broadcast_to(1.5 + 2.5 * z, shape).astype(np.float32).copy()
+    src, rec = survey(shape, spacing, nsrc, nrec)
+    t = np.arange(steps) * dt
+    a = (np.pi * f0 * (t - 1.5 / f0)) ** 2
+    wavelet = (1 - 2 * a) * np.exp(-a)
+    libraries = {
+        "seisops": (seisops_jobs(v, spacing, src, rec, wavelet, dt, steps), steps),
+        "deepwave": (deepwave_jobs(v, spacing, src, rec, wavelet, dt, steps), steps),
+    }
+    if pylops:
+        libraries["PyLops"] = pylops_jobs(v, spacing, src, rec, f0, steps * dt)
+    times: dict = {}
+    for turn in range(repeat + 1):
+        for library, (jobs, _) in libraries.items():
+            for job, run in jobs.items():
+                start = time.perf_counter()
+                run()
+                if turn:  # the first compiles and fills caches
+                    times.setdefault((job, library), []).append(time.perf_counter() - start)
+    print(
+        f"\n{name}: {' x '.join(map(str, shape))}, {steps} steps, {nsrc} shots, {nrec} receivers; s a shot and 1000 steps"
+    )
+    print(f"{'job':24}" + "".join(f"{library:>12}" for library in libraries) + "   times seisops")
+    for job in libraries["seisops"][0]:
+        cells, ratios = "", ""
+        mine = np.median(times[job, "seisops"]) / nsrc / steps
+        for library, (jobs, n) in libraries.items():
+            one = np.median(times[job, library]) / nsrc / n if job in jobs else np.nan
+            cells += f"{one * 1000:12.4f}" if job in jobs else f"{'':12}"
+            ratios += f"  {library} {one / mine:.1f}" if job in jobs and library != "seisops" else ""
+        print(f"{job:24}{cells}  {ratios}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=["2d", "3d"])
+    parser.add_argument("--repeat", type=int, default=3)
+    args = parser.parse_args()
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    print("RTM and Born: seisops keeps the background, the others march it again in every product, as they must")
+    if args.only != "3d":
+        compare("2-D", (401, 201), spacing=10.0, dt=1.2, steps=1500, nsrc=8, nrec=200, f0=0.010, repeat=args.repeat,
+                pylops=True)  # fmt: skip
+    if args.only != "2d":
+        compare("3-D", (96, 96, 96), spacing=10.0, dt=1.0, steps=300, nsrc=1, nrec=90, f0=0.015, repeat=args.repeat,
+                pylops=False)  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""What each storage costs: peak memory, time and error of one gradient, each in a process of its own.
+
+python benchmarks/storage.py [--cells 401 201] [--steps 1500] [--repeat 5]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+import seisops as so
+
+STORAGES = ["Memory()", "Checkpointed()", "Half()", "Subsampled(fmax=0.03)", "Disk()"]
+
+
+def scene(cells, steps):
+    """A shot in a layered model, and data of a slightly faster one."""
+    nx, nz = cells
+    model = so.Model(v=np.linspace(1.5, 4.0, nz) * np.ones((nx, 1)), spacing=10.0)
+    t = (steps - 17) * model.dt
+    x = np.linspace(20.0, (nx - 3) * 10.0, 200)
+    src = so.Geometry([[[10.0 * (nx // 2), 20.0]]], dt=4.0, t=t)
+    rec = so.Geometry(np.stack([np.rint(x / 10) * 10, np.full(len(x), 30.0)], 1)[None], dt=4.0, t=t)
+    F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
+    return F, so.ricker(src, f0=0.010)
+
+
+def measure(storage: str, cells, steps, repeat: int) -> dict:
+    """The median time of a gradient, its peak memory over that of a forward product, and the gradient itself."""
+    F, q = scene(cells, steps)
+    d = F.at(m=0.99 * F.model.m) @ q
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    times = []
+    with so.config(storage=eval(f"so.storage.{storage}")):
+        _, gradient = so.fwi(F, q, d)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        for _ in range(repeat):
+            start = time.perf_counter()
+            _, gradient = so.fwi(F, q, d)
+            times.append(time.perf_counter() - start)
+    return {"seconds": float(np.median(times)), "bytes": 1024 * peak, "gradient": gradient.ravel().tolist()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cells", type=int, nargs=2, default=(401, 201))
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        print(json.dumps(measure(args.one, args.cells, args.steps, args.repeat)))
+        return
+    F, _ = scene(args.cells, args.steps)
+    full = F.factors[1].wave().nbytes
+    print(F.model, f"{args.steps} steps: a whole background is {full / 2**20:.0f} MB")
+    print(f"{'storage':24} {'peak memory':>12} {'of a whole':>11} {'time':>8} {'of Memory':>10} {'gradient error':>15}")
+    sure = None
+    for storage in STORAGES:
+        command = [sys.executable, "-W", "ignore", __file__, "--one", storage, "--steps", str(args.steps)]
+        command += ["--repeat", str(args.repeat), "--cells", *map(str, args.cells)]
+        found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        sure = sure or found
+        a, b = np.array(found["gradient"]), np.array(sure["gradient"])
+        print(
+            f"{storage:24} {found['bytes'] / 2**20:9.0f} MB {found['bytes'] / full:11.3f} {found['seconds']:6.2f} s "
+            f"{found['seconds'] / sure['seconds']:10.2f} {np.linalg.norm(a - b) / np.linalg.norm(b):15.1e}"
+        )
+
+
+if __name__ == "__main__":
+    main()
