@@ -46,15 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--small", action="store_true", help="the smaller grid of each dimension alone")
     args = parser.parse_args()
-    configuration = devito.configuration
-    print(
-        "platform",
-        configuration["platform"],
-        "compiler",
-        configuration["compiler"],
-        "language",
-        configuration["language"],
-    )
+    print(*(f"{key} {devito.configuration[key]}" for key in ("platform", "compiler", "language")))
     passed = True
     for shape in ((61, 51), (31, 29, 33)):
         for dtype, bar in BARS.items():

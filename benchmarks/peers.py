@@ -1,7 +1,7 @@
 """The same jobs in seisops, deepwave and PyLops, interleaved: python benchmarks/peers.py [--only 2d] [--repeat 3]
 
 Needs ``pip install '.[bench]'``. Same grid, spacing, order 8, number of steps, points on nodes, float32, threads of the
-process. seisops and deepwave absorb to about the same level, with 10 cells of CPML (-86 dB) and 20 cells of PML (-76 dB).
+process. seisops and deepwave absorb about as well, with 10 cells of CPML (-86 dB) and 20 cells of PML (-76 dB).
 PyLops' operator chooses its own time step for the same time, has a sponge of 20 cells, and knows Born modelling only.
 """
 
@@ -55,7 +55,8 @@ def deepwave_jobs(v, spacing, src, rec, wavelet, dt, steps) -> dict[str, Callabl
     amplitudes = torch.tensor(wavelet, dtype=torch.float32).repeat(len(src), src.shape[1], 1)
     arguments = dict(
         grid_spacing=spacing, dt=dt / 1000, source_amplitudes=amplitudes, source_locations=cells[0],
-        receiver_locations=cells[1], accuracy=8, pml_width=ABSORB["deepwave"], pml_freq=10.0, max_vel=float(v.max() * 1000),
+        receiver_locations=cells[1], accuracy=8, pml_width=ABSORB["deepwave"], pml_freq=10.0,
+        max_vel=float(v.max() * 1000),
     )  # fmt: skip
     scatter = torch.tensor(0.01 * v * 1000, dtype=torch.float32)
 
@@ -65,11 +66,11 @@ def deepwave_jobs(v, spacing, src, rec, wavelet, dt, steps) -> dict[str, Callabl
 
     def born():
         with torch.no_grad():
-            return deepwave.scalar_born(velocity, scatter, **arguments)[-1]
+            return deepwave.scalar_born(velocity, scatter=scatter, **arguments)[-1]
 
     def rtm():
         image = torch.zeros_like(velocity, requires_grad=True)
-        deepwave.scalar_born(velocity, image, **arguments)[-1].sum().backward()
+        deepwave.scalar_born(velocity, scatter=image, **arguments)[-1].sum().backward()
         return image.grad
 
     def gradient():
@@ -95,7 +96,7 @@ def pylops_jobs(v, spacing, src, rec, f0, tmax) -> tuple[dict[str, Callable], in
 
     def threaded(job):
         def run():
-            with switchconfig(language="openmp"):
+            with switchconfig(language="openmp", log_level="WARNING"):
                 return job()
 
         return run
@@ -140,7 +141,8 @@ def compare(name: str, shape, *, spacing, dt, steps, nsrc, nrec, f0, repeat: int
                 if turn:  # the first compiles and fills caches
                     times.setdefault((job, library), []).append(time.perf_counter() - start)
     print(
-        f"\n{name}: {' x '.join(map(str, shape))}, {steps} steps, {nsrc} shots, {nrec} receivers; s a shot and 1000 steps"
+        f"\n{name}: {' x '.join(map(str, shape))}, {steps} steps, {nsrc} shots, {nrec} receivers; "
+        "seconds a shot and 1000 steps"
     )
     print(f"{'job':24}" + "".join(f"{library:>12}" for library in libraries) + "   times seisops")
     for job in libraries["seisops"][0]:
