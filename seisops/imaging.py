@@ -57,7 +57,8 @@ class Correlation(Scattering):
         super().__init__(*args, **kwargs)
         self.name = "C"
 
-    def filling(self, history: History) -> Term:
+    @staticmethod
+    def filling(history: History) -> Term:
         """The measurement of a march that fills `history` with u."""
         return Term(Wavefield(), history=history)
 

@@ -202,9 +202,11 @@ class Propagation(SurveyOperator):
     def _kept(self, i: int, inputs, background: Scattering) -> tuple[NDArray, History]:
         """What shot `i` records, and its background."""
         source, measure, adjoint = self._ends(reverse=False)
+        # A history that kept its operator alive, and the other way round, would keep its memory too.
+        filling = background.filling
 
         def make(history: History) -> Marching:
-            return self._marching(source.term(i, inputs[i]), [measure.term(i), background.filling(history)], adjoint)
+            return self._marching(source.term(i, inputs[i]), [measure.term(i), filling(history)], adjoint)
 
         history = background.history(adjoint, make)
         with make(history) as marching:
@@ -214,10 +216,10 @@ class Propagation(SurveyOperator):
     def filled(self, i: int, x: NDArray, background: Scattering) -> History:
         """What `background` keeps of shot `i`'s wavefield."""
         source, _, adjoint = self._ends(reverse=False)
-        values = source.shots(x)[i]
+        values, filling = source.shots(x)[i], background.filling
 
         def make(history: History) -> Marching:
-            return self._marching(source.term(i, values), [background.filling(history)], adjoint)
+            return self._marching(source.term(i, values), [filling(history)], adjoint)
 
         history = background.history(adjoint, make)
         if history.marched:

@@ -111,7 +111,8 @@ class Scattering(SurveyOperator):
         estimate.check(self.wave(), self.nsrc, storage)
         return storage
 
-    def filling(self, history: History) -> Term:
+    @staticmethod
+    def filling(history: History) -> Term:
         """The measurement of a march that fills `history` with g."""
         return Term(SecondDifference(), history=history)
 
@@ -140,7 +141,7 @@ class Scattering(SurveyOperator):
                 return self._kept[i]
             propagation, z = self._marched
         if propagation is None:
-            history = Whole(self.wave(), self.kept_of(self._shotwise(z)[i]))
+            history = Whole(self.nt, self.kept_of(self._shotwise(z)[i]))
         else:
             history = propagation.filled(i, z, self)
         with self._lock:

@@ -4,6 +4,7 @@ import gc
 import os
 import pickle
 import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
@@ -211,6 +212,26 @@ def test_files_go_with_their_operator(tmp_path):
     del J
     gc.collect()
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("storage", STORAGES)
+def test_backgrounds_go_with_their_operator(storage):
+    w = longer()
+    gc.collect()
+    gc.disable()
+    try:
+        for made in (lambda: w.F.jacobian(w.q), lambda: w.F.linearize(w.q)):
+            with so.config(storage=STORAGES[storage]()):
+                found = made()
+            J = found if isinstance(found, so.algebra.SeismicOperator) else found.J
+            _ = J.H @ w.wave
+            left = [weakref.ref(history) for history in J.factors[-1].op._kept.values()]
+            assert len(left) == 2
+            # No cycle keeps a background, which may be most of the memory, until the collector comes round.
+            del found, J
+            assert [ref() for ref in left] == [None, None]
+    finally:
+        gc.enable()
 
 
 # ---------------------------------------------------------------------- estimates and refusals

@@ -84,7 +84,8 @@ class Marching:
             ]
             for port in self.ports:
                 if port.reads:
-                    port.reader = stack.enter_context(port.term.history.reading(self.adjoint))
+                    history = port.term.history
+                    port.reader = stack.enter_context(history.reading(self.adjoint, port.seen["background"]))
             self._arguments = self._bound()
             self._lent = stack.pop_all()
         return self
@@ -171,6 +172,8 @@ class _Port:
         direct = {k: x for k, x in term.values.items() if whole or k not in timed}
         if self.reads and whole and term.history.block is None:
             direct["background"], self.reads = term.history.whole, False
+        if self.writes and not whole and term.history.buffer is not None:
+            direct[payload] = term.history.buffer
         if term.points is None:
             self.seen = {
                 k: buffers.aligned(direct[k], dtype) if k in direct

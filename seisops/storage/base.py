@@ -66,6 +66,8 @@ class History:
 
     block: int | None = BLOCK
     marched = True
+    # Where the march that fills it should put a block; None leaves that to the march.
+    buffer: NDArray | None = None
 
     def before(self, start: int, marching) -> None:
         """The march that fills this history is about to run the block from `start`."""
@@ -79,8 +81,8 @@ class History:
         raise NotImplementedError
 
     @contextmanager
-    def reading(self, adjoint: bool) -> Iterator[History]:
-        """Something to ``read`` from, for one march and its direction of time."""
+    def reading(self, adjoint: bool, buffer: NDArray | None = None) -> Iterator[History]:
+        """Something to ``read`` from, for one march, its direction of time, and the buffer it reads into."""
         yield self
 
 

@@ -116,12 +116,17 @@ class _Checkpoints(History):
         return left
 
     @contextmanager
-    def reading(self, adjoint: bool) -> Iterator[History]:
-        """A reader that marches again."""
+    def reading(self, adjoint: bool, buffer: NDArray | None = None) -> Iterator[History]:
+        """A reader that marches again, right into the buffer."""
         reader = _Following(self) if adjoint == self.wave.adjoint else _Reversing(self)
+        reader.buffer = buffer
         with self.wave.make(reader) as marching:
             reader.marching = marching
-            yield reader
+            try:
+                yield reader
+            finally:
+                # The march holds its reader: neither may hold the other's memory.
+                reader.marching = None
 
 
 class _Replay(History):
@@ -149,7 +154,8 @@ class _Replay(History):
             self.begin()
         if k != self.current:
             self.seek(k)
-        out[...] = self.g[: stop - start]
+        if not np.may_share_memory(out, self.g):
+            out[...] = self.g[: stop - start]
 
     def passed(self, k: int) -> bool:
         """Whether block `k` lies behind, as for a reader that is itself run again."""

@@ -24,7 +24,7 @@ class Memory(Storage):
 
     def history(self, wave: Wave) -> History:
         """A history of one shot."""
-        return Whole(wave)
+        return Whole(wave.nt)
 
     def nbytes(self, wave: Wave) -> int:
         """Bytes of memory that the history of a shot holds."""
@@ -36,15 +36,15 @@ class Whole(History):
 
     block = None
 
-    def __init__(self, wave: Wave, whole: NDArray | None = None) -> None:
-        self.wave, self.whole = wave, whole
+    def __init__(self, nt: int, whole: NDArray | None = None) -> None:
+        self.nt, self.whole = nt, whole
 
     def write(self, start: int, stop: int, g: NDArray) -> None:
-        if stop - start == self.wave.nt:
+        if stop - start == self.nt:
             self.whole = g
             return
         if self.whole is None:
-            self.whole = np.empty((self.wave.nt, *g.shape[1:]), g.dtype)
+            self.whole = np.empty((self.nt, *g.shape[1:]), g.dtype)
         self.whole[start:stop] = g
 
     def read(self, start: int, stop: int, out: NDArray) -> None:
@@ -71,7 +71,7 @@ class Disk(Storage):
 
     def history(self, wave: Wave) -> History:
         """A history of one shot."""
-        return _File(wave, self.folder)
+        return _File(wave.step_bytes, self.folder)
 
     def nbytes(self, wave: Wave) -> int:
         """Bytes of memory that the history of a shot holds."""
@@ -81,15 +81,15 @@ class Disk(Storage):
 class _File(History):
     """All steps in a file that disappears with the history."""
 
-    def __init__(self, wave: Wave, folder: str | None) -> None:
-        self.wave = wave
+    def __init__(self, step_bytes: int, folder: str | None) -> None:
+        self.step_bytes = step_bytes
         self.file = NamedTemporaryFile(dir=folder, prefix="seisops-")  # noqa: SIM115, it lives as long as the history
 
     def write(self, start: int, stop: int, g: NDArray) -> None:
-        self.file.seek(start * self.wave.step_bytes)
+        self.file.seek(start * self.step_bytes)
         self.file.write(np.ascontiguousarray(g).data)
         self.file.flush()
 
     def read(self, start: int, stop: int, out: NDArray) -> None:
-        offset = start * self.wave.step_bytes
+        offset = start * self.step_bytes
         out[...] = np.fromfile(self.file.name, out.dtype, out.size, offset=offset).reshape(out.shape)
