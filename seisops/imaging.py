@@ -101,7 +101,7 @@ def inverse_scattering(J: LinearOperator) -> SeismicOperator:
     >>> rec = so.Geometry([[[100, 55.5], [400, 55.5]]], dt=2, t=200)
     >>> F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
     >>> so.imaging.inverse_scattering(F.jacobian(so.ricker(src, f0=0.02)))
-    Pr @ A @ C.H @ SumLinearOperator: (51, 41) -> (1, 2, 101)
+    0.5 * Pr @ A @ C.H @ SumLinearOperator: (51, 41) -> (1, 2, 101)
     """
     return _each_term(J, _inverse_scattering)
 

@@ -98,7 +98,9 @@ def smooth(v: ArrayLike, sigma: float | tuple[float, ...], *, keep: ArrayLike | 
     return np.where(keep, v, np.maximum(weight, 1e-12) / np.maximum(slowness, 1e-12))
 
 
-def load(path: str | Path, spacing: ArrayLike | None = None) -> tuple[NDArray, tuple[float, ...]]:
+def load(
+    path: str | Path, spacing: ArrayLike | None = None, *, dataset: str | None = None
+) -> tuple[NDArray, tuple[float, ...]]:
     """A velocity model from a file.
 
     Parameters
@@ -108,6 +110,8 @@ def load(path: str | Path, spacing: ArrayLike | None = None) -> tuple[NDArray, t
         shape `n` where the axes are stored in reverse. SEG-Y: a trace for every x, samples in depth.
     spacing : float or sequence of float, m, optional
         Needed where the file does not say.
+    dataset : str, optional
+        Which of an HDF5 file, a velocity if its name begins with v, a squared slowness if with m.
 
     Returns
     -------
@@ -135,7 +139,10 @@ def load(path: str | Path, spacing: ArrayLike | None = None) -> tuple[NDArray, t
         raise ValueError(f"A velocity model is a file of {', '.join(readers)}; got {path.name}.")
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    v, found = readers[path.suffix.lower()](path)
+    reader = readers[path.suffix.lower()]
+    if dataset is not None and reader is not _from_hdf5:
+        raise ValueError(f"{path.name} is no HDF5 file: it has one model and no dataset {dataset!r}.")
+    v, found = reader(path, dataset) if reader is _from_hdf5 else reader(path)
     spacing = found if spacing is None else spacing
     if spacing is None:
         raise ValueError(f"{path.name} does not say its grid spacing; give spacing=(dx, dz) in m.")
@@ -147,13 +154,16 @@ def _from_numpy(path: Path) -> tuple[NDArray, None]:
     return np.load(path).astype(float), None
 
 
-def _from_hdf5(path: Path) -> tuple[NDArray, ArrayLike | None]:
+def _from_hdf5(path: Path, dataset: str | None = None) -> tuple[NDArray, ArrayLike | None]:
     import h5py
 
     with h5py.File(path) as file:
-        if "v" not in file and "m" not in file:
-            raise ValueError(f"{path.name} holds neither v nor m, but {sorted(file)}.")
-        v = np.array(file["v"], float) if "v" in file else 1 / np.sqrt(np.array(file["m"], float))
+        names = ("v", "m") if dataset is None else (dataset,)
+        name = next((name for name in names if name in file and name[0] in "vm"), None)
+        if name is None:
+            raise ValueError(f"{path.name} holds no {' and no '.join(names)}, but {sorted(file)}.")
+        v = np.array(file[name], float)
+        v = v if name.startswith("v") else 1 / np.sqrt(v)
         if "n" in file and tuple(np.ravel(file["n"])) == v.shape[::-1] != v.shape:
             v = v.T
         return v, np.ravel(file["d"]).astype(float) if "d" in file else None

@@ -27,6 +27,17 @@ def test_main_jobs(name, tmp_path):
     assert "error" in run(name, tmp_path, "--shots", "2", "--iterations", "2", "--cells", "61", "41")
 
 
+def test_extended_source(tmp_path):
+    out = run("extended_source", tmp_path, "--iterations", "2", "--cells", "61", "41")
+    assert "relative error of the weights" in out
+
+
+def test_frequency_bands(tmp_path):
+    toy = ("--shots", "2", "--iterations", "1", "--cells", "61", "41", "--receivers", "20", "--time", "700")
+    out = run("fwi_bands", tmp_path, *toy, "--bands", "5", "8", "--variation", "0.02")
+    assert "after 8 Hz" in out
+
+
 def test_field_workflow(tmp_path):
     said = run("field_workflow", tmp_path, "--shots", "2", "--cells", "61", "41")
     assert "Shots(2 shots x 30 points" in said

@@ -234,5 +234,20 @@ def test_files_that_are_no_models(tmp_path):
 
     with h5py.File(tmp_path / "model.h5", "w") as file:
         file["rho"] = V
-    with pytest.raises(ValueError, match=r"model\.h5 holds neither v nor m, but \['rho'\]"):
+    with pytest.raises(ValueError, match=r"model\.h5 holds no v and no m, but \['rho'\]"):
         so.models.load(tmp_path / "model.h5")
+
+
+def test_one_of_several_models(tmp_path):
+    import h5py
+
+    with h5py.File(tmp_path / "two.h5", "w") as file:
+        file["m"], file["m0"], file["v_smooth"], file["d"] = V**-2.0, (2 * V) ** -2.0, 3 * V, [10.0, 5.0]
+    for dataset, scale in ((None, 1), ("m", 1), ("m0", 2), ("v_smooth", 3)):
+        v, _ = so.models.load(tmp_path / "two.h5", dataset=dataset)
+        assert np.allclose(v, scale * V, rtol=1e-12)
+    with pytest.raises(ValueError, match=r"two\.h5 holds no m1, but"):
+        so.models.load(tmp_path / "two.h5", dataset="m1")
+    np.save(tmp_path / "model.npy", V)
+    with pytest.raises(ValueError, match=r"no HDF5 file: it has one model and no dataset 'm0'"):
+        so.models.load(tmp_path / "model.npy", 10.0, dataset="m0")
