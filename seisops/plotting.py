@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -81,6 +82,86 @@ def shot(geometry: Geometry, d: ArrayLike, ax=None, *, i: int = 0, clip: float =
               aspect="auto")  # fmt: skip
     ax.set(xlabel="receiver x (km)", ylabel="time (s)", title=title)
     return ax
+
+
+def overlay(model: Model, values: ArrayLike, image: ArrayLike, ax=None, *, clip: float = 98.0, title: str = "",
+            label: str = "", opacity: float = 0.6):  # fmt: skip
+    """An image over a velocity, to see whether reflectors lie where velocities change.
+
+    Parameters
+    ----------
+    model : Model
+        Gives the axes.
+    values, image : array of ``model.shape``
+    ax : matplotlib axes, optional
+    clip : float
+        Percentile at which the image is clipped.
+    title, label : str
+        Above the picture, and on the velocity's colour bar.
+    opacity : float
+        Of the image, where it is strongest.
+
+    Returns
+    -------
+    matplotlib axes
+    """
+    ax = section(model, values, ax, title=title, label=label)
+    image = np.asarray(image)
+    limit = np.percentile(np.abs(image), clip) or 1.0
+    strength = np.clip(np.abs(image) / limit, 0, 1).T * opacity
+    ax.imshow(image.T, extent=ax.images[0].get_extent(), cmap="gray", vmin=-limit, vmax=limit, alpha=strength,
+              aspect="auto", interpolation="bilinear")  # fmt: skip
+    return ax
+
+
+def movie(model: Model, u: ArrayLike, path: str | Path, *, frames: int = 60, clip: float = 99.5, rate: int = 15,
+          values: ArrayLike | None = None) -> None:  # fmt: skip
+    """A wavefield in motion, as a GIF or, where FFmpeg is installed, an MP4.
+
+    Parameters
+    ----------
+    model : Model
+    u : array (nt_comp, *model.padded_shape)
+        A wavefield of one shot, such as ``(A @ Ps.H @ q)[0]``.
+    path : path to `.gif` or `.mp4`
+    frames : int
+        Pictures, spread evenly over the time steps.
+    clip : float
+        Percentile at which amplitudes are clipped, over all times.
+    rate : int
+        Pictures a second.
+    values : array of ``model.shape``, optional
+        What to see behind it; the velocity by default.
+
+    Raises
+    ------
+    ValueError
+        For a wavefield of another shape, or another kind of file.
+    """
+    import matplotlib.pyplot as plt
+    from matplotlib.animation import FuncAnimation
+
+    u, path = np.asarray(u), Path(path)
+    if u.shape[1:] != model.padded_shape:
+        raise ValueError(f"A wavefield of one shot has shape (nt, {', '.join(map(str, model.padded_shape))}), "
+                         f"got {u.shape}.")  # fmt: skip
+    writers = {".gif": "pillow", ".mp4": "ffmpeg"}
+    if path.suffix.lower() not in writers:
+        raise ValueError(f"A movie is a file of {' or '.join(writers)}, got {path.name}.")
+    steps = np.unique(np.linspace(0, len(u) - 1, frames).astype(int))
+    figure, ax = plt.subplots(layout="constrained")
+    section(model, model.v if values is None else values, ax, label="km/s")
+    limit = np.percentile(np.abs(u[steps]), clip) or 1.0
+    picture = ax.imshow(np.zeros(model.shape).T, extent=ax.images[0].get_extent(), cmap="gray", vmin=-limit, vmax=limit,
+                        alpha=0.6, aspect="auto")  # fmt: skip
+
+    def show(n: int):
+        picture.set_data(model.crop(u[n]).T)
+        ax.set_title(f"{n * model.dt:.0f} ms")
+        return (picture,)
+
+    FuncAnimation(figure, show, steps).save(path, writer=writers[path.suffix.lower()], fps=rate)
+    plt.close(figure)
 
 
 def convergence(curves: dict[str, ArrayLike], ax=None, *, title: str = "", label: str = "relative residual"):
