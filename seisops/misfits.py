@@ -5,8 +5,8 @@ the gradient in the synthetic records:
 
 .. math:: \phi(s, d) \in \mathbb{R}, \qquad r = \nabla_s\, \phi(s, d)
 
-The values of all shots add up. What :func:`seisops.hessian` needs besides is a method ``curvature(d_syn, d_obs)``,
-the second derivative as a PyLops operator.
+The values of all shots add up; shots run side by side in threads. What :func:`seisops.hessian` needs besides is a
+method ``curvature(d_syn, d_obs)``, the second derivative as a PyLops operator.
 """
 
 from __future__ import annotations

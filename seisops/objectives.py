@@ -18,7 +18,18 @@ import pylops
 from numpy.typing import ArrayLike, NDArray
 from pylops import BlockDiag, LinearOperator
 
-from seisops.algebra import Adjoint, Chain, SeismicOperator, ShotIndex, Sum, apply, check_finite, compose, describe
+from seisops.algebra import (
+    Adjoint,
+    Chain,
+    SeismicOperator,
+    ShotIndex,
+    Sum,
+    apply,
+    check_finite,
+    compose,
+    describe,
+    product,
+)
 from seisops.execution import map_shots
 from seisops.geometry import shot_indices
 from seisops.misfits import L2
@@ -97,6 +108,8 @@ def fwi(
     True
     """
     op, q, d = _observed(F, q, d, data_precon, shots)
+    if model_precon is not None and model_precon.shape[0] != op.model.m.size:
+        raise ValueError(f"{describe(model_precon)} gives no model of shape {op.model.shape}.")
 
     def part(op, source, observed) -> tuple[float, NDArray]:
         synthetic, J = op.linearize(source)
@@ -177,7 +190,7 @@ def lsrtm(
         chosen = _chosen(op, shots)
         op, d = op[chosen], op.shots_out(d, chosen)
     op, d = _behind(data_precon, op, d, shots)
-    whole = op if model_precon is None else compose(op @ model_precon)
+    whole = op if model_precon is None else product(op, compose(model_precon))
     synthetic = np.zeros(op.dimsd) if dm is None else apply(whole, np.asarray(dm))
     value, residual = _evaluate(op, misfit, synthetic, d)
     return value, _pulled_back(op.rmatvec(residual), model_precon, op.dims)
@@ -245,7 +258,7 @@ def hessian(
     _, residual = _evaluate(op, misfit, synthetic, d)
     W = BlockDiag([misfit.curvature(s, o) for s, o in _by_shot(op, np.asarray(synthetic, np.float64), d)])
     H = J.H @ W @ J + J.H.jacobian(residual)
-    return H if model_precon is None else compose(model_precon.H @ H @ model_precon)
+    return H if model_precon is None else product(compose(model_precon).H, H, compose(model_precon))
 
 
 def estimate_wavelet(
@@ -387,13 +400,13 @@ def _behind(P: LinearOperator | None, op, d: NDArray, shots: ShotIndex | None) -
         return op, d
     P = compose(P)
     P = P if shots is None else P[_chosen(P, shots)]
-    return compose(P @ op), apply(P, d)
+    return product(P, op), apply(P, d)
 
 
 def _evaluate(op: LinearOperator, misfit: Misfit, d_syn: NDArray, d_obs: NDArray) -> tuple[float, NDArray]:
     """The misfit of all shots and its gradient in the synthetic records, flat."""
     value, residuals = 0.0, []
-    for s, d in _by_shot(op, np.asarray(d_syn, np.float64), d_obs):
+    for s, d in _by_shot(op, np.asarray(d_syn, np.float64), np.asarray(d_obs, np.float64)):
         part, residual = misfit(s, d)
         if np.shape(residual) != s.shape:
             raise ValueError(f"{misfit!r} gives a residual of shape {np.shape(residual)} for records of {s.shape}.")

@@ -10,7 +10,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-@pytest.mark.parametrize("name", ["lsrtm", "fwi"])
+@pytest.mark.parametrize("name", ["lsrtm", "fwi", "lsrtm_preconditioned"])
 def test_main_jobs(name, tmp_path):
     toy = ["--shots", "2", "--iterations", "2", "--cells", "61", "41", "--output", str(tmp_path)]
     environment = os.environ | {"MPLCONFIGDIR": str(tmp_path)}

@@ -203,6 +203,15 @@ def test_some_shots(name, shots):
     assert error(some[1], alone[1]) <= ROUNDING
 
 
+@every
+def test_one_shot_without_its_axis(misfit):
+    c = Case()
+    value, gradient = so.fwi(c.F[1], c.q[1], c.d[1], misfit=misfit, data_precon=c.P[1], model_precon=c.M)
+    expected = so.fwi(c.F, c.q, c.d, misfit=misfit, shots=1, **c.slots())
+    assert value == pytest.approx(expected[0], rel=ROUNDING)
+    assert error(gradient, expected[1]) <= ROUNDING
+
+
 def test_batches_are_unbiased():
     c = Case()
     whole = so.fwi(c.F, c.q, c.d)
@@ -447,6 +456,15 @@ def test_shots_of_a_foreign_preconditioner_are_unknown(precon):
         so.lsrtm(pylops.MatrixMult(np.eye(3)), np.ones(3), shots=[0])
     with pytest.raises(IndexError, match="Shots 5 do not exist among 2"):
         so.fwi(c.F, c.q, c.d, shots=5)
+
+
+def test_preconditioners_that_do_not_fit():
+    c = Case()
+    wrong = pylops.Identity(3)
+    for slot, message in (("data_precon", "Cannot multiply Identity"), ("model_precon", "Identity.*no model|multiply")):
+        for call in (so.fwi, so.hessian, lambda F, q, d, **k: so.lsrtm(c.J, d, **k)):
+            with pytest.raises(ValueError, match=message):
+                call(c.F, c.q, c.d, **{slot: wrong})
 
 
 def test_misfits_that_are_none():

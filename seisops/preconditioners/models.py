@@ -143,13 +143,14 @@ def smoothing(model: Model, length: ArrayLike) -> LinearOperator:
     return SmoothingND(cells, model.shape, axes=tuple(range(model.ndim)), dtype=model.dtype)
 
 
-def illumination(op: SeismicOperator, x: ArrayLike, *, power: float = 0.5, floor: float = 1e-3) -> LinearOperator:
+def illumination(op: SeismicOperator, x: ArrayLike, *, power: float = 0.5, floor: float = 0.01) -> LinearOperator:
     r"""Weights that make up for uneven illumination by the wavefields u = op @ x.
 
-    .. math:: w = \Big(\frac{I}{\max I} + \epsilon\Big)^{-p}, \qquad I(x) = \sum_{shots} \sum_n u_n(x)^2
+    .. math:: w = \Big(\frac{I}{\overline{I}} + \epsilon\Big)^{-p}, \qquad I(x) = \sum_{shots} \sum_n u_n(x)^2
 
-    The illumination by the sources is that of ``A @ Ps.H`` and q; by the receivers, that of ``A.H @ Pr.H`` and the data
-    or, independent of them, noise in their band; by both, the product of the two operators.
+    with the mean of I over the model. The illumination by the sources is that of ``A @ Ps.H`` and q; by the receivers,
+    that of ``A.H @ Pr.H`` and the data or, independent of them, noise in their band; by both, the product of the two
+    operators.
 
     Parameters
     ----------
@@ -207,7 +208,7 @@ def illumination(op: SeismicOperator, x: ArrayLike, *, power: float = 0.5, floor
     total = sum(np.asarray(e, np.float64) for e in energies)
     if not np.any(total):
         raise ValueError(f"The wavefields of {op} are zero everywhere: they illuminate nothing.")
-    return _weights(model, (total / total.max() + floor) ** -power)
+    return _weights(model, (total / total.mean() + floor) ** -power)
 
 
 def _positions(model: Model) -> list[NDArray]:

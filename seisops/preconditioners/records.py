@@ -67,7 +67,8 @@ def time_derivative(geometry: Geometry, order: float = 1.0, *, dtype: DTypeLike 
     geometry : Geometry
         Of the records.
     order : float
-        The exponent a: 1 differentiates, -1 integrates, 0.5 turns line sources into point sources.
+        The exponent a: 1 differentiates, -1 integrates, 0.5 gives records of line sources the
+        phase of point sources.
     dtype : {"float32", "float64"}
         Precision: that of the model.
 
