@@ -114,7 +114,7 @@ def fwi(
     def part(op, source, observed) -> tuple[float, NDArray]:
         synthetic, J = op.linearize(source)
         value, residual = _evaluate(op, misfit, synthetic, observed)
-        return value, J.H @ residual
+        return value, J.rmatvec(residual)
 
     if op.separable and op.nsrc > 1:
         # A shot at a time, so that no more backgrounds exist than shots run at once.
