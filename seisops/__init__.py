@@ -1,13 +1,13 @@
 """Seismic modelling and inversion as linear algebra."""
 
-from seisops import algebra, checks, imaging, models, segy, storage, wavelets
+from seisops import algebra, checks, imaging, misfits, models, preconditioners, segy, storage, wavelets
 from seisops import plotting as plot
 from seisops.algebra import compose, no_fusion
 from seisops.encoding import Encoding, reciprocal
 from seisops.execution import config
 from seisops.geometry import Geometry
 from seisops.model import Model
-from seisops.objectives import fwi
+from seisops.objectives import estimate_wavelet, fwi, hessian, lsrtm, random_batches
 from seisops.operators import LRWF, Jacobian, Modeling, Projection, Propagation, Scattering, VirtualSource
 from seisops.wavelets import ricker
 from seisops.windows import aperture
@@ -30,11 +30,17 @@ __all__ = [
     "checks",
     "compose",
     "config",
+    "estimate_wavelet",
     "fwi",
+    "hessian",
     "imaging",
+    "lsrtm",
+    "misfits",
     "models",
     "no_fusion",
     "plot",
+    "preconditioners",
+    "random_batches",
     "reciprocal",
     "ricker",
     "segy",

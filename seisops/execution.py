@@ -137,12 +137,12 @@ def map_shots(task: Task, nsrc: int, cells: int) -> Iterator:
 
 def _results(task: Task, nsrc: int, cells: int, executor: Executor | None) -> Iterator:
     workers = at_once(nsrc, cells)
-    threads = max(1, min(cores() // workers, cells // CELLS_PER_THREAD))
+    threads = _share(cores() // workers, cells)
     if _threads.get() is not None:
         # Within a shot already: what it asks for runs in its share of the cores.
         yield from map(task, range(nsrc))
     elif not shares_memory():
-        yield from _elsewhere(executor, task, nsrc)
+        yield from _elsewhere(executor, task, nsrc, cells)
     elif executor is not None:
         yield from _in_threads(executor, _Alone(task, 1), nsrc, executor._max_workers)
     elif workers == 1:
@@ -156,7 +156,12 @@ def _in_threads(pool: ThreadPoolExecutor, task: Callable[[int], T], nsrc: int, w
     return _in_order(lambda i: pool.submit(copy_context().run, task, i), nsrc, 2 * workers)
 
 
-def _elsewhere(executor: Executor, task: Task, nsrc: int) -> Iterator:
+def _share(threads: int, cells: int) -> int:
+    """Of so many threads, those a shot on a grid of `cells` is better for."""
+    return max(1, min(threads, cells // CELLS_PER_THREAD))
+
+
+def _elsewhere(executor: Executor, task: Task, nsrc: int, cells: int) -> Iterator:
     """Shots in other processes, to each of which a model is sent once."""
     workers = _workers(executor)
     # Processes of this machine share its cores; what another machine has is known there.
@@ -164,7 +169,7 @@ def _elsewhere(executor: Executor, task: Task, nsrc: int) -> Iterator:
     settings = Config(storage=current().storage)
 
     def submit(i: int) -> _Sent:
-        parcel = parcels.pack((task.only(i), settings, threads))
+        parcel = parcels.pack((task.only(i), settings, threads, cells))
         return _Sent(executor, parcel, executor.submit(_run_here, parcel if i < workers else parcel.light()))
 
     return _in_order(submit, nsrc, 2 * workers)
@@ -193,10 +198,10 @@ def _run_here(parcel: parcels.Parcel):
     thing = parcels.unpack(parcel)
     if isinstance(thing, parcels.Missing):
         return thing
-    task, settings, threads = thing
+    task, settings, threads, cells = thing
     token = _config.set(settings)
     try:
-        return _Alone(task, threads or cores())(0)
+        return _Alone(task, _share(threads or cores(), cells))(0)
     finally:
         _config.reset(token)
 

@@ -62,6 +62,7 @@ class World:
         # Foreign operators on the data and on the source, neither of them symmetric.
         self.M = pylops.FirstDerivative(self.F.dimsd, axis=-1, kind="forward", dtype=dtype)
         self.N = pylops.FirstDerivative(self.F.dims, axis=-1, kind="forward", dtype=dtype)
+        self.P = self.preconditioner(self.rec)
 
     def points(self, rng: np.random.Generator, nsrc: int, npoint: int) -> np.ndarray:
         """Points off the grid, one of them in the last cell before the edge."""
@@ -74,6 +75,12 @@ class World:
         """F recorded by `geometry`."""
         Pr = so.Projection(self.model, geometry, interpolation=interpolation)
         return Pr @ so.Modeling(self.model, geometry) @ self.Ps.H
+
+    def preconditioner(self, rec: so.Geometry) -> so.algebra.Chain:
+        """Acts on every shot by itself; not symmetric."""
+        derivative = so.preconditioners.time_derivative(rec, 0.5, dtype=self.model.dtype)
+        return derivative @ so.preconditioners.reflection_mute(rec, self.src, velocity=3.0, t0=20.0, taper=30.0,
+                                                               dtype=self.model.dtype)  # fmt: skip
 
     @property
     def J(self):
@@ -119,6 +126,10 @@ OTHERS: dict[str, Callable[[World], pylops.LinearOperator]] = {
     "F - 2 F2": lambda w: w.F - 2 * w.F2,
     "M F": lambda w: so.compose(w.M @ w.F),
     "F N": lambda w: w.F @ w.N,
+    "P": lambda w: w.P,
+    "P F": lambda w: w.P @ w.F,
+    "P F ragged": lambda w: w.preconditioner(w.ragged) @ w.samplers(w.ragged),
+    "J of P F": lambda w: (w.P @ w.F).jacobian(w.q),
     "F.H F": lambda w: w.F.H @ w.F,
     "(F + F2).H (F + F2)": lambda w: (w.F + w.F2).H @ (w.F + w.F2),
     "J of (F + F2).H (F + F2)": lambda w: ((w.F + w.F2).H @ (w.F + w.F2)).jacobian(w.q),

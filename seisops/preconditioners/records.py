@@ -1,0 +1,292 @@
+"""Preconditioners of records: every shot by itself, time last."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+from pylops import Diagonal, LinearOperator
+from pylops.signalprocessing import FFT
+from scipy.fft import next_fast_len
+from scipy.spatial.distance import cdist
+
+from seisops.geometry import Geometry
+from seisops.preconditioners.ramps import both_ends, rise
+from seisops.preconditioners.shotwise import ShotWise
+
+
+def band_pass(geometry: Geometry, corners: ArrayLike, *, dtype: DTypeLike = "float32") -> ShotWise:
+    r"""Zero-phase band-pass.
+
+    .. math:: H(f) = \sin^2\!\Big(\frac{\pi}{2} \frac{f - f_1}{f_2 - f_1}\Big) \text{ rising},\quad 1,\quad
+              \cos^2\!\Big(\frac{\pi}{2} \frac{f - f_3}{f_4 - f_3}\Big) \text{ falling}
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the records.
+    corners : (f1, f2, f3, f4), kHz
+        Nothing below f1, everything from f2 to f3, nothing above f4. With f1 = f2 = 0 a low-pass.
+    dtype : {"float32", "float64"}
+        Precision: that of the model.
+
+    Returns
+    -------
+    operator on data
+
+    Raises
+    ------
+    ValueError
+        If the corners do not rise, or the band lies above half the sampling frequency.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> rec = so.Geometry(np.zeros((4, 10, 2)), dt=4.0, t=400.0)
+    >>> so.preconditioners.band_pass(rec, (0.002, 0.004, 0.02, 0.03))
+    BandPass: (4, 10, 101) -> (4, 10, 101)
+    """
+    f = np.asarray(corners, dtype=np.float64)
+    nyquist = 0.5 / geometry.dt
+    if f.shape != (4,) or np.any(np.diff(f) < 0) or not 0 <= f[0] < nyquist:
+        raise ValueError(f"The corners of a band are four rising frequencies from 0 to {nyquist:g} kHz, half the "
+                         f"sampling frequency; got {f.tolist()}.")  # fmt: skip
+    return ShotWise(partial(_filter, partial(_band, tuple(f))), geometry, name="BandPass", dtype=dtype)
+
+
+def time_derivative(geometry: Geometry, order: float = 1.0, *, dtype: DTypeLike = "float32") -> ShotWise:
+    r"""The time derivative of any order, fractional ones included; a negative order integrates.
+
+    .. math:: H(f) = (2 \pi i f)^a
+
+    An integral has no mean: the zero frequency is left out.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the records.
+    order : float
+        The exponent a: 1 differentiates, -1 integrates, 0.5 gives records of line sources the
+        phase of point sources.
+    dtype : {"float32", "float64"}
+        Precision: that of the model.
+
+    Returns
+    -------
+    operator on data, in 1/ms to the power of `order`
+
+    Raises
+    ------
+    ValueError
+        If the order is not finite.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> rec = so.Geometry(np.zeros((1, 1, 2)), dt=4.0, t=2000.0)
+    >>> d = so.ricker(rec, f0=0.01)
+    >>> D = so.preconditioners.time_derivative(rec, 0.5, dtype="float64")
+    >>> whole = so.preconditioners.time_derivative(rec, dtype="float64") @ d
+    >>> bool(np.abs(D @ (D @ d) - whole).max() < 1e-3 * np.abs(whole).max())
+    True
+    """
+    if not np.isfinite(order):
+        raise ValueError(f"The order of a derivative is a finite number, got {order}.")
+    return ShotWise(partial(_filter, partial(_power_law, float(order))), geometry, name="D", dtype=dtype)
+
+
+def gain(geometry: Geometry, power: float = 1.0, *, dtype: DTypeLike = "float32") -> ShotWise:
+    r"""Weights that grow with time, for what geometrical spreading has taken.
+
+    .. math:: w(t) = (t / t_{max})^p
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the records.
+    power : float
+        The exponent p, zero or more.
+    dtype : {"float32", "float64"}
+        Precision: that of the model.
+
+    Returns
+    -------
+    operator on data
+
+    Raises
+    ------
+    ValueError
+        If the exponent is negative: the weight of time zero would be infinite.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> rec = so.Geometry(np.zeros((1, 1, 2)), dt=4.0, t=400.0)
+    >>> (so.preconditioners.gain(rec, 2) @ np.ones(rec.shape))[0, 0, [0, 50, 100]].tolist()
+    [0.0, 0.25, 1.0]
+    """
+    if not power >= 0:
+        raise ValueError(f"The exponent of a gain is zero or more, got {power}: t = 0 would weigh infinitely much.")
+    weights = (geometry.time / geometry.time[-1]) ** power
+    return ShotWise(partial(_same_weights, weights), geometry, name="Gain", dtype=dtype)
+
+
+def time_taper(geometry: Geometry, width: float, *, dtype: DTypeLike = "float32") -> ShotWise:
+    """Rises from zero at the beginning of the records and falls to zero at their end, each over `width`.
+
+    Parameters
+    ----------
+    geometry : Geometry
+        Of the records.
+    width : float, ms
+    dtype : {"float32", "float64"}
+        Precision: that of the model.
+
+    Returns
+    -------
+    operator on data
+
+    Raises
+    ------
+    ValueError
+        If the two tapers meet.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> rec = so.Geometry(np.zeros((1, 1, 2)), dt=4.0, t=400.0)
+    >>> P = so.preconditioners.time_taper(rec, 40)
+    >>> (P @ np.ones(rec.shape))[0, 0, [0, 5, 10, 95, 100]].round(1).tolist()
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+    t = geometry.time
+    return ShotWise(partial(_same_weights, both_ends(t, 0.0, t[-1], width, "ms")), geometry, name="Taper", dtype=dtype)
+
+
+def reflection_mute(
+    rec: Geometry, src: Geometry, *, velocity: float, t0: float, taper: float = 0.0, dtype: DTypeLike = "float32"
+) -> ShotWise:
+    r"""Keeps reflections: what comes after the direct wave.
+
+    .. math:: t > |x_r - x_s| / v + t_0
+
+    Parameters
+    ----------
+    rec, src : Geometry
+        Receivers and sources of the same shots; of several sources the nearest counts.
+    velocity : float, km/s
+        Of the direct wave, such as 1.5 in water.
+    t0 : float, ms
+        How long the direct wave lasts: the length of the wavelet.
+    taper : float, ms
+        Length of the smooth rise after the mute.
+    dtype : {"float32", "float64"}
+        Precision: that of the model.
+
+    Returns
+    -------
+    operator on data
+
+    Raises
+    ------
+    ValueError
+        If the velocity is not positive, the taper negative, or the geometries have different shots.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> src = so.Geometry([[[0.0, 0.0]]], dt=4.0, t=400.0)
+    >>> rec = so.Geometry([[[0.0, 0.0], [150.0, 0.0]]], dt=4.0, t=400.0)
+    >>> P = so.preconditioners.reflection_mute(rec, src, velocity=1.5, t0=60)
+    >>> ((P @ np.ones(rec.shape))[0].argmax(axis=1) * rec.dt).tolist()
+    [60.0, 160.0]
+    """
+    return _direct_wave(_later, "ReflectionMute", rec, src, velocity, t0, taper, dtype)
+
+
+def turning_mute(
+    rec: Geometry, src: Geometry, *, velocity: float, t0: float, taper: float = 0.0, dtype: DTypeLike = "float32"
+) -> ShotWise:
+    r"""Keeps turning waves: what comes before a straight line in time and offset; one minus :func:`reflection_mute`.
+
+    .. math:: t < |x_r - x_s| / v + t_0
+
+    Parameters
+    ----------
+    rec, src : Geometry
+        Receivers and sources of the same shots; of several sources the nearest counts.
+    velocity : float, km/s
+        Of the line.
+    t0 : float, ms
+        Time of the line at zero offset.
+    taper : float, ms
+        Length of the smooth fall after the line.
+    dtype : {"float32", "float64"}
+        Precision: that of the model.
+
+    Returns
+    -------
+    operator on data
+
+    Raises
+    ------
+    ValueError
+        If the velocity is not positive, the taper negative, or the geometries have different shots.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> src = so.Geometry([[[0.0, 0.0]]], dt=4.0, t=400.0)
+    >>> rec = so.Geometry([[[0.0, 0.0], [150.0, 0.0]]], dt=4.0, t=400.0)
+    >>> P = so.preconditioners.turning_mute(rec, src, velocity=1.5, t0=60)
+    >>> ((P @ np.ones(rec.shape))[0].sum(axis=1) * rec.dt).tolist()
+    [60.0, 160.0]
+    """
+    return _direct_wave(_earlier, "TurningMute", rec, src, velocity, t0, taper, dtype)
+
+
+def _same_weights(weights: NDArray, geometry: Geometry) -> Diagonal:
+    return Diagonal(weights, dims=(geometry.counts[0], geometry.nt))
+
+
+def _filter(transfer, geometry: Geometry) -> LinearOperator:
+    """The convolution whose transfer function of frequency (kHz) is `transfer`."""
+    # Twice the length: the convolution is linear, nothing wraps around.
+    n = next_fast_len(2 * geometry.nt, real=True)
+    spectrum = FFT((geometry.counts[0], geometry.nt), nfft=n, sampling=geometry.dt, real=True, engine="scipy")
+    return spectrum.H @ Diagonal(transfer(spectrum.f), dims=spectrum.dimsd, dtype=spectrum.cdtype) @ spectrum
+
+
+def _band(corners: tuple[float, ...], f: NDArray) -> NDArray:
+    f1, f2, f3, f4 = corners
+    return rise(f, f1, f2) * rise(-f, -f4, -f3)
+
+
+def _power_law(order: float, f: NDArray) -> NDArray:
+    H = np.zeros(len(f), complex)
+    H[1:] = (2j * np.pi * f[1:]) ** order
+    H[0] = order == 0
+    return H
+
+
+def _direct_wave(weights, name, rec, src, velocity, t0, taper, dtype) -> ShotWise:
+    if not velocity > 0:
+        raise ValueError(f"The velocity of a mute must be positive, got {velocity} km/s.")
+    if not taper >= 0:
+        raise ValueError(f"The taper of a mute is 0 or more, got {taper} ms.")
+    return ShotWise(partial(_mute, weights, velocity, t0, taper), rec, src, name=name, dtype=dtype)
+
+
+def _mute(weights, velocity: float, t0: float, taper: float, rec: Geometry, src: Geometry) -> Diagonal:
+    offsets = cdist(rec.positions[0], src.positions[0]).min(axis=1)
+    arrivals = (offsets / velocity + t0)[:, None]
+    return Diagonal(weights(rec.time, arrivals, arrivals + taper))
+
+
+def _later(t, start, end):
+    return rise(t, start, end)
+
+
+def _earlier(t, start, end):
+    return 1 - rise(t, start, end)
