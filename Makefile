@@ -25,7 +25,7 @@ lint: .venv/test
 	touch $@
 
 .venv/test: .venv/demo
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[plot,io,test,torch,keras]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[plot,io,test,torch,keras,examples]'
 	touch $@
 
 clean:

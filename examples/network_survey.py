@@ -7,9 +7,9 @@ import numpy as np
 import seisops as so
 
 
-def operators():
+def operators(dtype: str = "float32"):
     """F, E = Pr A Pw.H, the source and the model, small enough to look at."""
-    model = so.Model(v=np.linspace(1.6, 2.6, 30) * np.ones((40, 1)), spacing=15.0)
+    model = so.Model(v=np.linspace(1.6, 2.6, 30) * np.ones((40, 1)), spacing=15.0, dtype=dtype)
     x = np.linspace(40.0, 540.0, 2)
     src = so.Geometry(np.stack([x, 0 * x + 20.0], 1)[:, None], dt=4.0, t=400.0)
     receivers = np.stack([np.linspace(10.0, 570.0, 20), np.full(20, 25.0)], 1)

@@ -11,12 +11,22 @@ from seisops_keras import Layer, VelocityModel
 import seisops as so
 
 
+class Bias(layers.Layer):
+    """x + b"""
+
+    def build(self, shape) -> None:
+        self.b = self.add_weight(shape=shape[1:], initializer="zeros")
+
+    def call(self, x):
+        return x + self.b
+
+
 def around_jacobian(J) -> keras.Model:
     """W3 (J (W1 x + b1) + b2) + b3: the Jacobian between dense layers."""
     x = keras.Input((16,))
     dm = layers.Rescaling(0.01)(layers.Dense(int(np.prod(J.dims)))(x))
     d = layers.Flatten()(Layer(J)(layers.Reshape(J.dims)(dm)))
-    return keras.Model(x, layers.Dense(8)(d), name="around_the_Jacobian")
+    return keras.Model(x, layers.Dense(8)(Bias()(d)), name="around_the_Jacobian")
 
 
 def extended_source(E) -> keras.Model:

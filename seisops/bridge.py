@@ -271,15 +271,17 @@ def _real(dtype: np.dtype) -> np.dtype:
 # ---------------------------------------------------------------------- what a layer checks
 
 
-def check_input(op: LinearOperator, name: str, shape: Sequence[int]) -> tuple[int, ...]:
-    """The batch axes in front of an input `x`, or of a model `m`.
+def check_input(
+    op: LinearOperator, name: str, shape: Sequence[int], expected: tuple[int, ...] | None = None
+) -> tuple[int, ...]:
+    """The batch axes in front of an input `x`, or of a model `m`; `expected` is the slot's shape where it is known.
 
     Raises
     ------
     ValueError
         Naming what was expected.
     """
-    expected = shape_of(op, name)
+    expected = shape_of(op, name) if expected is None else expected
     if name == "m" and not expected:
         raise ValueError(f"{op!r} does not depend on m: call the layer without it.")
     n = len(expected)

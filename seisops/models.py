@@ -11,9 +11,12 @@ from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from seisops.segy import file as segy
 
+# The section of the documentation's pictures: its structures stand where they show well.
+REFERENCE = 7
+
 
 def faulted(
-    shape: tuple[int, int] = (321, 121), spacing: ArrayLike = 12.5, *, water: float = 150.0, seed: int = 7
+    shape: tuple[int, int] = (321, 121), spacing: ArrayLike = 12.5, *, water: float = 150.0, seed: int = REFERENCE
 ) -> NDArray:
     """A layered section with folds, two faults, a gas lens and a fast wedge under water.
 
@@ -24,7 +27,7 @@ def faulted(
     water : float, m
         Depth of the sea floor.
     seed : int
-        Another seed, another section of the same kind.
+        Another seed, another section of the same kind: other layers and folds, and faults, lens and wedge elsewhere.
 
     Returns
     -------
@@ -44,11 +47,20 @@ def faulted(
     length, depth = (nx - 1) * dx, (nz - 1) * dz
     x, z = np.meshgrid(np.linspace(0, 1, nx), np.linspace(0, depth, nz), indexing="ij")
 
+    phase, structure = rng.uniform(0, 1), np.random.default_rng([seed, 1])
+
+    def draw(reference: float, low: float, high: float) -> float:
+        return reference if seed == REFERENCE else structure.uniform(low, high)
+
     # Undo the deformation: where in the flat section the rock at (x, z) was laid down.
-    fold = 0.045 * depth * np.sin(2 * np.pi * (1.3 * x + rng.uniform(0, 1))) * (z / depth)
-    dip = 0.06 * depth * (x - 0.5)
+    fold = 0.045 * depth * np.sin(2 * np.pi * (draw(1.3, 0.7, 1.9) * x + phase)) * (z / depth)
+    dip = draw(0.06, -0.08, 0.08) * depth * (x - 0.5)
     flat = z - fold - dip
-    for position, slope, throw in ((0.36, 0.35, 0.055), (0.66, -0.28, -0.045)):
+    faults = (
+        (draw(0.36, 0.15, 0.45), draw(0.35, 0.1, 0.5), draw(0.055, -0.07, 0.07)),
+        (draw(0.66, 0.55, 0.85), draw(-0.28, -0.5, -0.1), draw(-0.045, -0.07, 0.07)),
+    )
+    for position, slope, throw in faults:
         right = x * length > position * length + slope * (z - 0.4 * depth)
         flat = flat - np.where(right, throw * depth, 0.0) * np.clip((z - water) / (0.15 * depth), 0, 1)
 
@@ -58,8 +70,10 @@ def faulted(
     velocity = trend + rng.uniform(-0.22, 0.22, len(trend))
     v = velocity[np.searchsorted(tops, flat)] + 0.25 * (z - water) / depth
 
-    lens = ((x - 0.5) / 0.09) ** 2 + ((z - 0.42 * depth) / (0.035 * depth)) ** 2 < 1
-    wedge = (z > depth * (0.97 - 0.25 * np.exp(-(((x - 0.8) / 0.13) ** 2)))) & (z > water)
+    middle, deep = draw(0.5, 0.15, 0.85), draw(0.42, 0.3, 0.65)
+    lens = ((x - middle) / 0.09) ** 2 + ((z - deep * depth) / (0.035 * depth)) ** 2 < 1
+    top, height = draw(0.8, 0.05, 0.95), draw(0.25, 0.1, 0.3)
+    wedge = (z > depth * (0.97 - height * np.exp(-(((x - top) / 0.13) ** 2)))) & (z > water)
     v = np.where(lens, v - 0.45, v)
     v = np.where(wedge, 4.2, v)
     v = gaussian_filter1d(v, 0.6, axis=1)

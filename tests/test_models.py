@@ -159,6 +159,15 @@ def test_faulted():
     assert not np.array_equal(v, so.models.faulted((81, 61), 25.0, water=200.0, seed=8))
 
 
+def test_faulted_puts_its_structures_elsewhere_for_every_seed():
+    sections = [so.models.faulted((81, 61), 25.0, seed=seed) for seed in range(8)]
+    # The wedge is the fastest rock; above its base, at 0.97 of the depth, it is highest in the middle.
+    tops = [int(np.argmax(np.sum(v[:, :58] >= 4.19, axis=1))) for v in sections]
+    assert len(set(tops)) >= 6
+    assert abs(tops[7] - 0.8 * 80) <= 3, "the section of the pictures has moved"
+    assert all(v.min() == 1.5 and v.max() <= 4.5 for v in sections)
+
+
 def test_smooth():
     v = so.models.faulted((81, 61), 25.0)
     water = v <= 1.5

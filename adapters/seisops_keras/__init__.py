@@ -1,6 +1,7 @@
 """Any operator as a Keras layer: exact gradients in the input and the model, on TensorFlow or PyTorch."""
 
+from seisops_keras.check import check
 from seisops_keras.layer import Layer, apply
 from seisops_keras.velocity import VelocityModel
 
-__all__ = ["Layer", "VelocityModel", "apply"]
+__all__ = ["Layer", "VelocityModel", "apply", "check"]

@@ -19,6 +19,8 @@ __all__ = ["apply", "jvp", "register"]
 PAIR = {Partial("x", 0), Partial("m", 1)}
 
 
+# AutoGraph would rewrite the source of all that is called from a graph, and warn where it cannot.
+@tf.autograph.experimental.do_not_convert
 def apply(op: LinearOperator, x: tf.Tensor, m: tf.Tensor | None = None) -> tf.Tensor:
     """``op @ x``, or ``op.at(m=m) @ x``, differentiable in both.
 
@@ -66,6 +68,7 @@ def apply(op: LinearOperator, x: tf.Tensor, m: tf.Tensor | None = None) -> tf.Te
     return _back(_product(op, *_arguments(op, x, m)), x.dtype)
 
 
+@tf.autograph.experimental.do_not_convert
 def jvp(
     op: LinearOperator, x: tf.Tensor, dx: tf.Tensor | None, m: tf.Tensor | None = None, dm: tf.Tensor | None = None
 ) -> tuple[tf.Tensor, tf.Tensor]:

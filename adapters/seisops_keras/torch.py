@@ -1,11 +1,14 @@
-"""The two functions of a backend, for Keras on PyTorch."""
+"""What a backend gives, for Keras on PyTorch."""
 
 from __future__ import annotations
 
 import torch
 from seisops_torch import apply
+from seisops_torch.check import gradient, inner, run, tensor
 
-__all__ = ["apply", "jvp"]
+from seisops.conformance import Framework
+
+__all__ = ["FRAMEWORKS", "apply", "jvp", "own_cells"]
 
 
 def jvp(op, x, dx, m=None, dm=None):
@@ -15,3 +18,15 @@ def jvp(op, x, dx, m=None, dm=None):
         primals.append(m)
         tangents.append(torch.zeros_like(m) if dm is None else dm)
     return torch.func.jvp(lambda *at: apply(op, *at), tuple(primals), tuple(tangents))
+
+
+def _jvp(layer, x, dx, m, dm):
+    return layer.jvp(x, dx, m, dm)[1]
+
+
+FRAMEWORKS = {"": Framework(run, gradient, tensor, inner, _jvp)}
+
+
+def own_cells(layer, x, y, kept):
+    """None: ``seisops_torch.check`` tries what PyTorch asks of a layer."""
+    return ()

@@ -5,14 +5,18 @@ from __future__ import annotations
 import copy
 import pickle
 from collections.abc import Callable, Iterator
+from types import FunctionType
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
-from seisops.algebra import SeismicOperator, derivative, describe
-from seisops.checks import dot_test
+from seisops import conformance
+from seisops.conformance import Cell, Framework, random, relative_error
 from seisops_torch.layer import Layer
+from seisops_torch.nodes import to_numpy
 
 
 def check(layer: Layer, *, seed: int = 0, verbose: bool = True) -> dict[str, float]:
@@ -41,110 +45,87 @@ def check(layer: Layer, *, seed: int = 0, verbose: bool = True) -> dict[str, flo
     >>> max(errors.values()) < 1e-13
     True
     """
-    results = {name: float(error()) for name, error in _cells(layer, torch.Generator().manual_seed(seed))}
-    if verbose:
-        print(f"conformance of {describe(layer.op)}")
-        for name, error in results.items():
-            print(f"  {name:44} {error:8.1e}")
-    return results
+    rng = np.random.default_rng(seed)
+    return conformance.report(layer.op, _cells(layer, rng), verbose=verbose)
 
 
-def _cells(layer: Layer, generator: torch.Generator) -> Iterator[tuple[str, Callable[[], float]]]:
+def tensor(a: NDArray) -> Tensor:
+    """A tensor with memory of its own."""
+    return torch.from_numpy(np.array(a))
+
+
+def run(f: Callable, *arrays: NDArray) -> NDArray | tuple[NDArray, ...]:
+    """`f` of arrays as tensors, and what it gives as arrays."""
+    results = f(*map(tensor, arrays))
+    return to_numpy(results) if isinstance(results, Tensor) else tuple(to_numpy(r) for r in results)
+
+
+def gradient(f: Callable, *at: Tensor) -> tuple[Tensor, ...]:
+    """The gradient of a scalar function, differentiable again."""
+    leaves = [a if a.requires_grad else a.detach().requires_grad_() for a in at]
+    return torch.autograd.grad(f(*leaves), leaves, create_graph=True)
+
+
+def inner(w: Tensor, y: Tensor) -> Tensor:
+    """The real part of the inner product."""
+    return torch.real((w.conj() * y).sum())
+
+
+def _jvp(layer: Layer, x: Tensor, dx: Tensor | None, m: Tensor | None, dm: Tensor | None) -> Tensor:
+    given = [(a, da) for a, da in ((x, dx), (m, dm)) if da is not None]
+
+    def f(*at: Tensor) -> Tensor:
+        rest = iter(at)
+        return layer(x if dx is None else next(rest), m if dm is None else next(rest))
+
+    return torch.func.jvp(f, *(tuple(t) for t in zip(*given, strict=True)))[1]
+
+
+def _cells(layer: Layer, rng: np.random.Generator) -> Iterator[Cell]:
     op = layer.op
-    dtype = layer(torch.zeros(op.dims, dtype=layer.dtype)).dtype
+    yield from conformance.cells(layer, Framework(run, gradient, tensor, inner, _jvp), rng)
 
-    def random(shape) -> Tensor:
-        return torch.randn(tuple(shape), generator=generator, dtype=dtype)
+    x, y = (torch.from_numpy(random(rng, shape, op.dtype)) for shape in (op.dims, op.dimsd))
+    value, back = op.matvec(x.numpy().ravel()), op.rmatvec(y.numpy().ravel())
 
-    x, y = random(op.dims), random(op.dimsd)
+    def adjoint_through(f: Callable) -> Callable[[], float]:
+        """Whether the gradient of `f`, in place of the layer, is the adjoint."""
+        return lambda: _error(gradient(lambda a: inner(y, f(a)), x)[0], back)
 
-    def gradient(f, *at) -> tuple[Tensor, ...]:
-        leaves = [a.detach().requires_grad_() for a in at]
-        return torch.autograd.grad(f(*leaves), leaves)
-
-    def loss(value: Tensor, weight: Tensor = y) -> Tensor:
-        return torch.real((weight.conj() * value).sum())
-
-    yield "dot test of the operator", lambda: dot_test(op, verbose=False)
-    yield "value", lambda: _error(layer(x), op.matvec(x.numpy().ravel()))
-    yield (
-        "gradient in x is the adjoint",
-        lambda: _error(gradient(lambda a: loss(layer(a)), x)[0], op.rmatvec(y.numpy().ravel())),
-    )
-    yield (
-        "a scaled loss scales the gradient",
-        lambda: _error(gradient(lambda a: 10 * loss(layer(a)), x)[0], 10 * op.rmatvec(y.numpy().ravel())),
-    )
-    yield "forward mode", lambda: _error(torch.func.jvp(layer, (x,), (2 * x,))[1], 2 * op.matvec(x.numpy().ravel()))
-    yield (
-        "Hessian of |op x|² + |x|²",
-        lambda: _error(
-            torch.autograd.functional.hvp(lambda a: (layer(a).abs() ** 2).sum() + (a.abs() ** 2).sum(), x, x)[1],
-            2 * op.rmatvec(op.matvec(x.numpy().ravel())) + 2 * x.numpy().ravel(),
-        ),
-    )
-    batch = random((2, 1, *op.dims))
-    one_by_one = torch.stack([layer(b) for b in batch[:, 0]])
-    yield "batch and channel axes", lambda: _error(layer(batch)[:, 0], one_by_one)
-    yield "vmap", lambda: _error(torch.func.vmap(layer)(batch[:, 0]), one_by_one)
-    yield "layer.H", lambda: _error(layer.H(y), op.rmatvec(y.numpy().ravel()))
-    yield "output owns its memory", lambda: float(np.shares_memory(layer(x).numpy(), x.numpy()))
-    yield "pickle", lambda: _error(pickle.loads(pickle.dumps(layer))(x), layer(x))
-    yield "deepcopy", lambda: _error(copy.deepcopy(layer)(x), layer(x))
-    if not isinstance(op, SeismicOperator) or derivative(op, None, x.numpy()) is None:
+    yield "vmap", lambda: _error(torch.func.vmap(layer)(torch.stack([x, 2 * x])), np.stack([value, 2 * value]))
+    compiled = torch.compile(_on_its_own(lambda a: layer(a)), fullgraph=True, backend="aot_eager")
+    yield "torch.compile(fullgraph=True), backward", adjoint_through(compiled)
+    yield "checkpoint", adjoint_through(lambda a: checkpoint(layer, a, use_reentrant=False))
+    yield "output owns its memory", lambda: float(np.shares_memory(to_numpy(layer(x)), x.numpy()))
+    yield "pickle", adjoint_through(pickle.loads(pickle.dumps(layer)))
+    yield "deepcopy", adjoint_through(copy.deepcopy(layer))
+    if not conformance.varies(op):
         return
 
     m = torch.from_numpy(op.model.m.copy())
-    dm = 0.05 * m * torch.rand(m.shape, generator=generator, dtype=m.dtype)
+    dm = 0.05 * m * torch.from_numpy(rng.uniform(0.2, 1, m.shape)).to(m.dtype)
     J = op.jacobian(x.numpy())
-    H = J.jacobian(dm.numpy())
 
-    yield "value in another model", lambda: _error(layer(x, m=m + dm), op.at(m=(m + dm).numpy()) @ x.numpy())
-    together = gradient(lambda a, b: loss(layer(a, m=b)), x, m)
-    yield "gradient in m is the migration", lambda: _error(together[1], J.rmatvec(y.numpy().ravel()))
-    yield "gradient in x and m together", lambda: _error(together[0], op.rmatvec(y.numpy().ravel()))
-    yield (
-        "forward mode in m",
-        lambda: _error(torch.func.jvp(lambda b: layer(x, m=b), (m,), (dm,))[1], J.matvec(dm.numpy().ravel())),
-    )
-    yield (
-        "Hessian in m, reverse over reverse",
-        lambda: _error(
-            torch.autograd.functional.hvp(lambda b: loss(layer(x, m=b)), m, dm)[1], H.rmatvec(y.numpy().ravel())
-        ),
-    )
+    def loss(b: Tensor, a: Tensor = x) -> Tensor:
+        return inner(y, layer(a, m=b))
+
     yield (
         "Hessian in m, forward over reverse",
-        lambda: _error(
-            torch.func.jvp(torch.func.grad(lambda b: loss(layer(x, m=b))), (m,), (dm,))[1],
-            H.rmatvec(y.numpy().ravel()),
-        ),
-    )
-
-    def two_forwards() -> float:
-        first, second = m.clone().requires_grad_(), (m + dm).requires_grad_()
-        y1, y2 = layer(x, m=first), layer(x, m=second)
-        loss(y2).backward()
-        loss(y1).backward()
-        return _error(first.grad, J.rmatvec(y.numpy().ravel()))
-
-    yield "two models forward before either backward", two_forwards
-    models = torch.stack([m, m + dm])
-    yield "a model for every sample", lambda: _error(layer(batch[:, 0], m=models)[1], layer(batch[1, 0], m=m + dm))
-    per_sample = [gradient(lambda b, a=a: loss(layer(a, m=b)), m)[0] for a in batch[:, 0]]
-    yield (
-        "a shared model gets the summed gradient",
-        lambda: _error(gradient(lambda b: loss(layer(batch[:, 0], m=b)), m)[0], per_sample[0] + per_sample[1]),
+        lambda: _error(torch.func.jvp(torch.func.grad(loss), (m,), (dm,))[1], J.jacobian(dm.numpy()).H @ y.numpy()),
     )
     yield (
         "vmap of grad gives it per sample",
         lambda: _error(
-            torch.func.vmap(torch.func.grad(lambda b, a: loss(layer(a, m=b))), in_dims=(None, 0))(m, batch[:, 0]),
-            torch.stack(per_sample),
+            torch.func.vmap(torch.func.grad(loss), in_dims=(None, 0))(m, torch.stack([x, 2 * x])),
+            np.stack([k * J.rmatvec(y.numpy().ravel()) for k in (1, 2)]),
         ),
     )
 
 
-def _error(value, expected) -> float:
-    value, expected = (np.asarray(v.detach() if isinstance(v, Tensor) else v).ravel() for v in (value, expected))
-    return float(np.linalg.norm(value - expected) / np.linalg.norm(expected))
+def _on_its_own(f: FunctionType) -> FunctionType:
+    """A copy of `f`: PyTorch allows few recompilations of one function, and a user may check many layers."""
+    return FunctionType(f.__code__.replace(), f.__globals__, closure=f.__closure__)
+
+
+def _error(value: Tensor, expected: ArrayLike) -> float:
+    return relative_error(to_numpy(value), expected)

@@ -1,6 +1,8 @@
 """One tiny survey for all tests of the Keras adapter, so that few kernels are built."""
 
 import os
+import sys
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
@@ -11,6 +13,8 @@ import numpy as np
 import pytest
 
 import seisops as so
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "examples"))
 
 
 def make(dtype: str) -> SimpleNamespace:

@@ -23,6 +23,9 @@ def along(f, at, direction):
     return gradient(lambda a: tf.reduce_sum(gradient(f, a)[0] * direction), at)[0]
 
 
+@pytest.mark.row(
+    "Derivatives, in eager mode and in tf.function", "gradient in x and m", "the adjoint and the migration"
+)
 @pytest.mark.parametrize("name", ["F", "E", "F.H", "sum"])
 def test_first_derivatives_are_the_adjoint_and_the_migration(double, mode, near, name):
     op = {"F": double.F, "E": double.E, "F.H": double.F.H, "sum": 2 * double.F - 3 * double.F}[name]
@@ -32,6 +35,7 @@ def test_first_derivatives_are_the_adjoint_and_the_migration(double, mode, near,
     near(gm, op.jacobian(x).H @ w)
 
 
+@pytest.mark.row("Derivatives, in eager mode and in tf.function", "scaled loss", "exact")
 def test_scaled_loss(double, mode, near):
     def run(x, m):
         return gradient(lambda x, m: 10 * tf.reduce_sum(double.w * apply(double.F, x, m)), x, m)
@@ -41,6 +45,11 @@ def test_scaled_loss(double, mode, near):
     near(gm, 10 * (double.F.jacobian(double.q).H @ double.w))
 
 
+@pytest.mark.row(
+    "Derivatives, in eager mode and in tf.function",
+    "overflowing loss scale",
+    "gradient not finite, for the scaler to skip",
+)
 @pytest.mark.parametrize("factor", [np.inf, np.nan])
 def test_overflowing_gradients_come_back_as_such(double, mode, factor):
     # A loss-scaling optimizer skips the step on them.
@@ -51,6 +60,9 @@ def test_overflowing_gradients_come_back_as_such(double, mode, factor):
         assert np.isnan(g).all()
 
 
+@pytest.mark.row(
+    "Derivatives, in eager mode and in tf.function", "two forwards with different m before either backward", "exact"
+)
 def test_two_forwards_with_different_models_before_either_backward(double, mode, near):
     F, other = double.F, double.m + double.dm
 
@@ -66,6 +78,7 @@ def test_two_forwards_with_different_models_before_either_backward(double, mode,
     near(second, F.at(m=other).jacobian(double.q).H @ double.w)
 
 
+@pytest.mark.row("Derivatives, in eager mode and in tf.function", "gradient in m against finite differences", "1e-7")
 def test_gradient_in_the_model_against_finite_differences(double, mode, near):
     f = mode(lambda m: tf.reduce_sum(apply(double.F, double.q, m) ** 2))
     m, h = tf.constant(double.m), 1e-5
@@ -73,6 +86,7 @@ def test_gradient_in_the_model_against_finite_differences(double, mode, near):
     near(tf.reduce_sum(gradient(f, m)[0] * double.dm), slope, 1e-7)
 
 
+@pytest.mark.row("Derivatives, in eager mode and in tf.function", "Hessian of a regularised loss", "exact")
 def test_regularised_hessian(double, mode, near):
     v = double.rng.standard_normal(double.F.dims)
 
@@ -83,6 +97,9 @@ def test_regularised_hessian(double, mode, near):
     near(hessian, 2 * (double.F.H @ (double.F @ v)) + 2 * v)
 
 
+@pytest.mark.row(
+    "Derivatives, in eager mode and in tf.function", "second order in m, and in x and m", "exact, by Born-type solves"
+)
 def test_second_derivatives_in_the_model(double, mode, near):
     F, J = double.F, double.F.jacobian(double.q)
 
@@ -98,6 +115,7 @@ def test_second_derivatives_in_the_model(double, mode, near):
     near(mixed, F.H.jacobian(double.w) @ double.dm)
 
 
+@pytest.mark.row("Derivatives, in eager mode and in tf.function", "third order in m", "exact")
 def test_third_derivatives_in_the_model(double, mode, near):
     def second(m):
         return along(lambda m: tf.reduce_sum(double.w * apply(double.F, double.q, m)), m, double.dm)
@@ -107,6 +125,7 @@ def test_third_derivatives_in_the_model(double, mode, near):
     near(third(m), (second(m + h * double.dm) - second(m - h * double.dm)) / (2 * h), 1e-5)
 
 
+@pytest.mark.row("Derivatives, in eager mode and in tf.function", "`tape.jacobian`, by pfor and one by one", "exact")
 @pytest.mark.parametrize("pfor", [True, False])
 def test_jacobian(double, mode, near, pfor):
     directions = 0.02 * double.rng.standard_normal((3, *double.model.shape))
@@ -123,6 +142,7 @@ def test_jacobian(double, mode, near, pfor):
     near(mode(run)(tf.zeros(3, tf.float64)), expected)
 
 
+@pytest.mark.row("Derivatives, in eager mode and in tf.function", "`tape.batch_jacobian`, `tf.vectorized_map`", "exact")
 def test_batch_jacobian_and_vectorized_map(mode, near):
     M = pylops.MatrixMult(np.arange(12.0).reshape(3, 4))
     x = tf.constant(np.random.default_rng(1).standard_normal((5, 4)))
@@ -138,6 +158,7 @@ def test_batch_jacobian_and_vectorized_map(mode, near):
     near(mapped, y)
 
 
+@pytest.mark.row("Derivatives, in eager mode and in tf.function", "`tf.vectorized_map` of a gradient", "per sample")
 def test_gradient_per_sample_by_vectorized_map(double, mode, near):
     def one(x):
         return gradient(lambda m: tf.reduce_sum(double.w * apply(double.F, x, m)), tf.constant(double.m))[0]
@@ -147,6 +168,7 @@ def test_gradient_per_sample_by_vectorized_map(double, mode, near):
     near(per_sample, np.stack([expected, 2 * expected]))
 
 
+@pytest.mark.row("Derivatives, in eager mode and in tf.function", "complex operators of PyLops", "exact")
 def test_complex_operator(mode, near):
     rng = np.random.default_rng(2)
     M = pylops.MatrixMult(rng.standard_normal((3, 4)) + 1j * rng.standard_normal((3, 4)), dtype="complex128")
@@ -157,6 +179,9 @@ def test_complex_operator(mode, near):
     near(real(tf.constant(x.real)), (M.H @ w).real)
 
 
+@pytest.mark.row(
+    "Derivatives, in eager mode and in tf.function", "batch and channel axes, shared and batched m", "exact"
+)
 @pytest.mark.parametrize("shared", [True, False])
 def test_batch_axes(double, mode, near, shared):
     F, m2 = double.F, double.m + double.dm
@@ -188,6 +213,7 @@ def test_many_models_for_one_input(double, mode, near):
     near(gm, np.stack([op.jacobian(double.q).H @ double.w for op in operators]))
 
 
+@pytest.mark.row("Derivatives, in eager mode and in tf.function", "unknown batch size, 0 too (tf.function)", "exact")
 @pytest.mark.parametrize("batched", [True, False])
 def test_unknown_batch_size(double, near, batched):
     lead = (None,) if batched else ()
@@ -212,6 +238,7 @@ def test_unknown_batch_size(double, near, batched):
         near(gm, np.broadcast_to(one, m.shape) if batched else n * one)
 
 
+@pytest.mark.row("Derivatives, in eager mode and in tf.function", "loop over `tf.range`", "exact")
 def test_layer_called_again_and_again_in_a_loop(double, mode, near):
     layer = Layer(double.F)
 
@@ -226,6 +253,7 @@ def test_layer_called_again_and_again_in_a_loop(double, mode, near):
     near(mode(run)(tf.constant(double.m)), 6 * (double.F.jacobian(double.q).H @ double.w))
 
 
+@pytest.mark.row("Derivatives, in eager mode and in tf.function", "forward mode: `layer.jvp`", "exact")
 def test_jvp(double, mode, near):
     layer, J = Layer(double.F), double.F.jacobian(double.q)
     x, m, dm = constants(double.q, double.m, double.dm)
@@ -239,6 +267,12 @@ def test_jvp(double, mode, near):
     near(along_dm(m), J.jacobian(double.dm).H @ double.w)
 
 
+@pytest.mark.row("Derivatives, in eager mode and in tf.function", "`ForwardAccumulator` in eager mode", "exact")
+@pytest.mark.row(
+    "Derivatives, in eager mode and in tf.function",
+    "`ForwardAccumulator` inside a tf.function",
+    "raises, naming `layer.jvp`",
+)
 def test_forward_accumulator_is_right_or_raises(double, near):
     layer, J = Layer(double.F), double.F.jacobian(double.q)
     x, m, dm = constants(double.q, double.m, double.dm)

@@ -50,18 +50,22 @@ class Conformance(TestCase):
 
 
 # The harness trains on a generator and without weights, and Keras remarks on both.
+@pytest.mark.row("Keras", "Keras' own `run_layer_test`", "passes")
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed", "ignore:The model does not have any trainable")
 @pytest.mark.parametrize("adjoint", [False, True])
 def test_keras_conformance(single, adjoint):
     Conformance("run").check(single.F.H if adjoint else single.F)
 
 
+@pytest.mark.row("Keras", "`VelocityModel` in Keras' serialisation harness", "passes")
 def test_keras_conformance_of_the_velocity(single):
     case = Conformance("run")
     for bounds in (None, (1.4, 2.6), (single.model.v - 0.1, single.model.v + 0.1)):
         case.run_class_serialization_test(VelocityModel(single.model, bounds=bounds))
 
 
+@pytest.mark.row("Keras", "`fit`, jit_compile auto, False and eager", "the steps of the exact gradient")
+@pytest.mark.row("Keras", "`fit`, jit_compile=True", "a warning, then the same")
 @pytest.mark.parametrize(
     "how", [{"jit_compile": "auto"}, {"jit_compile": True}, {"jit_compile": False}, {"run_eagerly": True}]
 )
@@ -87,6 +91,7 @@ def test_fit(double, near, how):
     near(net.earth.v.numpy() - before, expected - before, 1e-4)
 
 
+@pytest.mark.row("Keras", "functional models, `clone_model`, `predict`", "exact")
 def test_functional_model_and_clone(double, near):
     q = keras.Input(double.F.dims, dtype="float64")
     m = keras.Input(double.model.shape, dtype="float64")
@@ -108,6 +113,7 @@ def test_velocity_in_a_functional_model(double, near):
     assert [tuple(w.shape) for w in net.trainable_weights] == [double.model.shape]
 
 
+@pytest.mark.row("Keras", "bounds of `VelocityModel`", "hold")
 def test_velocity_stays_between_its_bounds(double):
     earth = VelocityModel(double.model, bounds=(1.8, 2.2))
     assert earth.v.numpy().min() >= 1.8 and earth.v.numpy().max() <= 2.2
@@ -116,6 +122,7 @@ def test_velocity_stays_between_its_bounds(double):
     assert np.allclose(earth(), 1 / 1.8**2)
 
 
+@pytest.mark.row("Keras", "`compute_output_shape`", "without running")
 def test_shapes_without_running(double):
     layer, shape = Layer(double.F), double.F.dims
     assert layer.compute_output_shape((None, 1, *shape)) == (None, 1, *double.F.dimsd)
@@ -141,6 +148,7 @@ def test_numpy_and_variables(double, near):
 # ---------------------------------------------------------------------- precision
 
 
+@pytest.mark.row("Precision", "float32, bfloat16, float16 through `apply`", "dtype comes back")
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
 def test_apply_gives_back_the_dtype_it_was_given(single, near, dtype):
     x, m = tf.cast(single.q, dtype), tf.Variable(single.m)
@@ -153,6 +161,7 @@ def test_apply_gives_back_the_dtype_it_was_given(single, near, dtype):
     near(tf.cast(y, tf.float32), single.F @ tf.cast(x, tf.float32).numpy(), 1e-2)
 
 
+@pytest.mark.row("Precision", "policies mixed_float16, mixed_bfloat16", "computed in the operator's precision")
 @pytest.mark.parametrize("half", ["mixed_float16", "mixed_bfloat16"])
 def test_mixed_precision_computes_in_the_operators_own(single, near, policy, half):
     policy(half)
@@ -166,6 +175,7 @@ def test_mixed_precision_computes_in_the_operators_own(single, near, policy, hal
     assert VelocityModel(single.model)().dtype == tf.float32
 
 
+@pytest.mark.row("Precision", "`fit` under mixed_float16", "trains")
 @pytest.mark.parametrize("mixed", [False, True])
 def test_fit_in_half_precision(single, policy, mixed):
     policy("mixed_float16" if mixed else "float32")
@@ -176,6 +186,7 @@ def test_fit_in_half_precision(single, policy, mixed):
     assert np.isfinite(loss).all() and net.earth.v.dtype == "float32"
 
 
+@pytest.mark.row("Precision", "LossScaleOptimizer", "skips the step")
 def test_loss_scaling_survives_an_overflow(single, policy):
     policy("mixed_float16")
     net = Inversion(single)
@@ -187,6 +198,7 @@ def test_loss_scaling_survives_an_overflow(single, policy):
     assert float(optimizer.dynamic_scale) < 2.0**30
 
 
+@pytest.mark.row("Precision", "float64 input, float32 operator", "warns")
 def test_double_input_to_a_single_operator_warns(single):
     layer = Layer(single.F)
     with pytest.warns(UserWarning, match="float64"):
@@ -212,6 +224,7 @@ def test_complex_layer():
     assert single(np.ones(8, "float32")).dtype == tf.complex64
 
 
+@pytest.mark.row("Precision", "output that is the input", "a copy")
 def test_output_owns_its_memory():
     x = tf.Variable(np.arange(4.0))
     y = apply(pylops.Identity(4), x)
@@ -222,6 +235,11 @@ def test_output_owns_its_memory():
 # ---------------------------------------------------------------------- messages
 
 
+@pytest.mark.row(
+    "Messages",
+    "wrong shape, dtype or batch axes, m above the stability limit, values not finite",
+    "raises, naming what was expected",
+)
 @pytest.mark.parametrize(
     "error, words, call",
     [
@@ -243,6 +261,7 @@ def test_messages(double, error, words, call):
         call(double, Layer(double.F))
 
 
+@pytest.mark.row("Messages", "the same inside a tf.function", "raises `tf.errors.OpError` with that message")
 def test_messages_from_a_graph(double):
     layer = Layer(double.F)
     with pytest.raises(tf.errors.OpError, match="stability limit"):
@@ -256,6 +275,7 @@ def test_messages_from_a_graph(double):
         unknown(tf.constant(double.q))
 
 
+@pytest.mark.row("Keras", "`tf.function(jit_compile=True)`", "raises")
 def test_xla_says_that_it_cannot(double):
     layer = Layer(double.F)
     assert not layer.supports_jit

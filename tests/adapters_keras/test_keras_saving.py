@@ -77,6 +77,7 @@ def test_a_shared_model_is_written_once(double):
     assert parts.count("Model") == 1
 
 
+@pytest.mark.row("Files and processes", "saving an operator of PyLops", "raises")
 def test_foreign_operators_say_that_they_cannot_be_saved(double):
     op = pylops.Identity(double.F.shape[0]) @ double.F
     for foreign in (op, pylops.Identity(4)):
@@ -92,6 +93,7 @@ def test_what_was_not_written_here_is_refused(bad):
         spec.decode(bad)
 
 
+@pytest.mark.row("Files and processes", "pickle, deepcopy", "work")
 def test_copies(double, near):
     layer = Layer(double.F)
     for again in (copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
@@ -107,6 +109,7 @@ print(float(np.abs(net(z["x"]) - z["y"]).max()))
 """
 
 
+@pytest.mark.row("Files and processes", "`.keras` file, in a new process", "exact")
 def test_keras_file_in_a_new_process(double, tmp_path):
     q = keras.Input(double.F.dims, dtype="float64")
     net = keras.Model(q, Layer(double.F, name="data")(q, m=VelocityModel(double.model, bounds=(1.4, 3.0))(q)))
@@ -140,6 +143,9 @@ print(json.dumps([float(np.abs(a - z[k]).max()) for a, k in ((net.serve(x), "y")
 """
 
 
+@pytest.mark.row(
+    "Files and processes", "SavedModel with gradients, in a new process", "exact, once the operator is registered"
+)
 def test_saved_model_with_gradients_in_a_new_process(double, tmp_path):
     F, layer = double.F, Layer(double.F)
     q = keras.Input(F.dims, dtype="float64")
@@ -182,7 +188,7 @@ def test_without_tensorflows_private_names_all_else_works(double, near, monkeypa
 
 TORCH = """
 import sys, json, numpy as np, keras, torch
-from seisops_keras import Layer, VelocityModel, spec
+from seisops_keras import Layer, VelocityModel, check, spec
 folder = sys.argv[1]
 z = np.load(folder + "/data.npz")
 op = spec.decode(json.load(open(folder + "/op.json")))
@@ -202,11 +208,15 @@ net = Net()
 net.compile(optimizer=keras.optimizers.SGD(1e-3), loss="mse")
 losses = net.fit(z["q"][None], 1.1 * z["y"][None], epochs=2, verbose=0).history["loss"]
 assert "seisops_keras.tensorflow" not in sys.modules and losses[1] < losses[0]
+errors = check(layer, verbose=False)
+assert max(e for name, e in errors.items() if not name.startswith("fit")) <= 1e-12, errors
+assert max(errors.values()) <= 1e-6, errors
 pairs = ((y.detach(), "y"), (q.grad, "gx"), (gm.detach(), "gm"), (tangent / 2, "y"))
 print(json.dumps([float(np.abs(np.asarray(a) - z[k]).max() / np.abs(z[k]).max()) for a, k in pairs]))
 """
 
 
+@pytest.mark.row("Files and processes", "Keras' torch backend: value, gradients, `fit`", "exact, by the torch function")
 def test_keras_on_the_torch_backend(double, tmp_path):
     F = double.F
     np.savez(tmp_path / "data.npz", q=double.q, w=double.w, v=double.model.v, y=F @ double.q, gx=F.H @ double.w,
@@ -216,8 +226,48 @@ def test_keras_on_the_torch_backend(double, tmp_path):
     assert max(json.loads(elsewhere(TORCH, tmp_path, KERAS_BACKEND="torch"))) < 1e-12
 
 
+@pytest.mark.row("Files and processes", "Keras' jax backend", "raises")
 def test_other_backends_are_refused(monkeypatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     place = importlib.util.spec_from_file_location("refused", seisops_keras.layer.__file__)
     with pytest.raises(ImportError, match="tensorflow and torch, not jax"):
         place.loader.exec_module(importlib.util.module_from_spec(place))
+
+
+MIRRORED = """
+import sys, json, numpy as np, tensorflow as tf
+(cpu,), half = tf.config.list_physical_devices("CPU"), tf.config.LogicalDeviceConfiguration()
+tf.config.set_logical_device_configuration(cpu, [half, half])
+import keras
+from seisops_keras import Layer, VelocityModel, spec
+folder = sys.argv[1]
+z = np.load(folder + "/data.npz")
+op, model = (spec.decode(json.load(open(f"{folder}/{name}.json"))) for name in ("op", "model"))
+class Net(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.earth, self.data = VelocityModel(model), Layer(op)
+    def call(self, x):
+        return self.data(x, m=self.earth())
+def train():
+    net = Net()
+    net.compile(optimizer=keras.optimizers.SGD(1e-3), loss="mse")
+    net.fit(z["x"], z["y"], batch_size=2, epochs=2, shuffle=False, verbose=0)
+    return np.asarray(net.earth.v)
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+assert strategy.num_replicas_in_sync == 2
+with strategy.scope():
+    mirrored = train()
+alone = train()
+print(float(np.abs(mirrored - alone).max() / np.abs(alone - model.v).max()))
+"""
+
+
+@pytest.mark.row("Files and processes", "MirroredStrategy, two replicas, `fit`", "the steps of one replica")
+def test_mirrored_strategy(double, tmp_path):
+    x = np.stack([double.q, 2 * double.q])
+    np.savez(tmp_path / "data.npz", x=x, y=np.stack([1.1 * (double.F @ a) for a in x]))
+    for name, thing in (("op", double.F), ("model", double.model)):
+        (tmp_path / f"{name}.json").write_text(json.dumps(spec.encode(thing)))
+    # `fit` hands over its data in float32, and the replicas' losses are added in it.
+    assert float(elsewhere(MIRRORED, tmp_path).split()[-1]) <= 1e-4

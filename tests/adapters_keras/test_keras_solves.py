@@ -12,6 +12,7 @@ def step(layer, x, m, w, *, watch):
     return tape.gradient(loss, [x, m])
 
 
+@pytest.mark.row("Solves a shot", "forward", "1")
 def test_inference_is_one_solve(double, mode, marches):
     layer, x, m = Layer(double.F), tf.constant(double.q), tf.constant(double.m)
     f, g = mode(lambda: layer(x)), mode(lambda: layer(x, m=m))
@@ -19,6 +20,7 @@ def test_inference_is_one_solve(double, mode, marches):
     assert marches(g)[0] == 1
 
 
+@pytest.mark.row("Solves a shot", "forward and backward, in x, in m or in both", "2")
 @pytest.mark.parametrize("watch", ["x", "m", "xm"])
 def test_a_step_is_two_solves(double, mode, marches, watch):
     layer, x, m = Layer(double.F), tf.constant(double.q), tf.constant(double.m)
@@ -41,6 +43,7 @@ def test_a_step_in_x_alone_is_two_solves(double, mode, marches):
     assert marches(lambda: mode(run)(tf.constant(double.q)))[0] == 2
 
 
+@pytest.mark.row("Solves a shot", "a product nobody uses (tf.function)", "0")
 def test_what_nobody_uses_is_not_solved(double, marches):
     layer, m = Layer(double.F), tf.constant(double.m)
 
@@ -64,6 +67,7 @@ def test_layer_used_thrice_is_six_solves(double, mode, marches):
     assert marches(lambda: mode(run)(m))[0] == 6
 
 
+@pytest.mark.row("Solves a shot", "tape outside, layer inside a tf.function", "3")
 def test_tape_outside_a_graph_costs_one_more(double, marches):
     layer, x, m = Layer(double.F), tf.constant(double.q), tf.constant(double.m)
     f = tf.function(lambda x, m: layer(x, m=m))

@@ -1,6 +1,7 @@
-"""The worlds and operators of the core's tests serve the adapter's too."""
+"""The worlds and operators of the core's tests, and the examples, serve the adapter's too."""
 
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+ROOT = Path(__file__).parents[2]
+sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "examples")]

@@ -33,6 +33,11 @@ def numbers(n=2):
     return torch.zeros(n, dtype=torch.float64, requires_grad=True)
 
 
+@pytest.mark.row(
+    "Derivatives",
+    "gradcheck and gradgradcheck in x, reverse, forward and batched, over every operator of the zoo",
+    "exact",
+)
 @pytest.mark.parametrize("name", ZOO)
 def test_linear_layers_of_the_zoo(name):
     layer = Layer(operator(name))
@@ -41,6 +46,7 @@ def test_linear_layers_of_the_zoo(name):
     assert gradgradcheck(f, (numbers(),), fast_mode=True, **SECOND)
 
 
+@pytest.mark.row("Derivatives", "gradcheck and gradgradcheck in x and m, reverse, forward and batched", "exact")
 @pytest.mark.parametrize("name", ["Pr A Ps.H", "Pr A Pw.H", "(Pr A Pw.H).H", "J of F"])
 def test_modelling_layers_in_the_input_and_the_model(name):
     layer = Layer(operator(name))
@@ -50,6 +56,7 @@ def test_modelling_layers_in_the_input_and_the_model(name):
     assert gradgradcheck(f, (numbers(1), numbers(1)), **SECOND)
 
 
+@pytest.mark.row("Derivatives", "gradcheck and gradgradcheck of PyLops' operators, real and complex", "exact")
 @pytest.mark.parametrize("dtype", ["float64", "complex128"])
 def test_operators_of_pylops(dtype):
     matrix = random((3, 4)) + (1j * random((3, 4), 1) if dtype == "complex128" else 0)

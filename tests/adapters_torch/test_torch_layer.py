@@ -1,6 +1,8 @@
 """What a layer keeps, counts and refuses."""
 
 import copy
+import doctest
+import importlib
 import pickle
 import subprocess
 import sys
@@ -10,6 +12,7 @@ import pylops
 import pytest
 import torch
 from seisops_torch import Layer, VelocityModel, apply, check
+from torch._subclasses import FakeTensorMode
 from zoo import error, operator, random, world
 
 import seisops as so
@@ -41,6 +44,7 @@ def marches(action) -> float:
     return (marching.marches - before) / NSRC
 
 
+@pytest.mark.row("Derivatives", "`check(layer)`: value, derivatives, batches, copies", "rounding")
 def test_conformance(layer, capsys):
     for op in (layer.op, operator("Pr A Pw.H").H, operator("J of F"), pylops.FirstDerivative(7)):
         errors = check(Layer(op))
@@ -55,10 +59,18 @@ class Wrong(pylops.MatrixMult):
         return -super()._rmatvec(x)
 
 
+def test_many_layers_can_be_checked():
+    # PyTorch compiles one function for eight layers, and then no more.
+    for n in range(7, 17):
+        assert max(check(Layer(pylops.FirstDerivative(n)), verbose=False).values()) <= ROUNDING
+
+
 def test_conformance_finds_a_wrong_adjoint():
     assert check(Layer(Wrong(random((3, 4)))))["dot test of the operator"] > 0.01
 
 
+@pytest.mark.row("Solves a shot", "forward", "1")
+@pytest.mark.row("Solves a shot", "backward, in x, in m or in both", "1")
 def test_solves(layer, q, m):
     both = [q.clone().requires_grad_(), m.clone().requires_grad_()]
     assert marches(lambda: layer(q)) == 1
@@ -74,6 +86,47 @@ def test_solves(layer, q, m):
         assert marches(lambda: layer(both[0], m=both[1])) == 1
 
 
+@pytest.mark.row("Solves a shot", "backward, where the storage keeps no wavefield", "more, for the same gradient")
+def test_the_background_is_marched_again_only_where_the_storage_says_so(layer, q, m):
+    m.requires_grad_()
+    gradients = []
+    for storage, solves in ((so.storage.Memory(), 1), (so.storage.Checkpointed(3), None)):
+        y = Layer(layer.op.configured(storage=storage))(q, m=m)
+        taken = marches(lambda y=y: gradients.append(torch.autograd.grad(y.sum(), m)[0]))
+        assert taken == solves if solves else taken > 1
+    assert torch.equal(*gradients)
+
+
+@pytest.mark.row("Derivatives", "two forwards with different m before either backward", "exact")
+def test_two_models_before_either_backward(layer, q, m):
+    models = [(f * m).requires_grad_() for f in (1.0, 0.98)]
+    first, second = (layer(q, m=b) for b in models)
+    second.sum().backward()
+    first.sum().backward()
+    for b in models:
+        op = layer.op.at(m=b.detach().numpy())
+        assert error(b.grad, op.jacobian(q.numpy()).H @ np.ones(op.dimsd)) <= ROUNDING
+
+
+@pytest.mark.row("Derivatives", "scaled loss", "exact")
+def test_a_scaled_loss_scales_the_gradient(layer, q, m):
+    q.requires_grad_(), m.requires_grad_()
+    y = layer(q, m=m).sum()
+    single = torch.autograd.grad(y, (q, m), retain_graph=True)
+    for a, b in zip(torch.autograd.grad(1024 * y, (q, m)), single, strict=True):
+        assert torch.equal(a, 1024 * b)
+
+
+@pytest.mark.row("Values", "tensors of another device", "device comes back")
+def test_device_comes_back(layer, q, m):
+    # Tensors without values, which need no such device.
+    with FakeTensorMode():
+        q, m = (torch.empty(a.shape, dtype=a.dtype, device="cuda") for a in (q, m))
+        assert layer(q).device == layer(q, m=m).device == q.device
+        assert layer(q, m=m.cpu()).device == q.device
+
+
+@pytest.mark.row("Solves a shot", "backward that asks for neither", "0")
 def test_nothing_is_solved_for_a_gradient_nobody_asked_for(layer, q, m):
     w = torch.ones((), dtype=q.dtype, requires_grad=True)
     y = layer(q, m=m) * w
@@ -89,6 +142,7 @@ def test_the_wavefield_is_let_go_with_the_graph(layer, q, m):
     assert m.grad is not None
 
 
+@pytest.mark.row("Around the layer", "m changed in place before the backward", "raises")
 def test_changing_the_model_in_place_before_the_backward_raises(layer, q, m):
     leaf = m.clone().requires_grad_()
     changed = leaf * 1
@@ -98,6 +152,7 @@ def test_changing_the_model_in_place_before_the_backward_raises(layer, q, m):
         y.sum().backward()
 
 
+@pytest.mark.row("Values", "float64, float32, bfloat16, float16", "dtype comes back")
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 def test_dtype_comes_back(dtype):
     layer = Layer(pylops.FirstDerivative(6, dtype="float32"))
@@ -108,6 +163,7 @@ def test_dtype_comes_back(dtype):
     assert x.grad.dtype == dtype
 
 
+@pytest.mark.row("Values", "float64 variables, float32 operator", "dtype comes back")
 def test_gradient_of_a_float32_layer_in_float64_variables():
     world32 = world("2d-float32")
     layer = Layer(world32.F)
@@ -117,6 +173,7 @@ def test_gradient_of_a_float32_layer_in_float64_variables():
     assert (q.grad.dtype, m.grad.dtype) == (torch.float64, torch.float64)
 
 
+@pytest.mark.row("Values", "autocast", "computed in the operator's precision")
 def test_autocast():
     layer = Layer(world("2d-float32").F)
     q = torch.from_numpy(world("2d-float32").q.astype("float32"))
@@ -128,6 +185,7 @@ def test_autocast():
     assert error(y, layer.op @ q.numpy()) == 0
 
 
+@pytest.mark.row("Values", "views, lazy conjugates, expanded and empty batches", "exact")
 def test_views_conjugates_and_empty_batches():
     layer = Layer(pylops.MatrixMult(random((3, 4)) + 1j, dtype="complex128"))
     x = torch.from_numpy(random((4, 2)) + 1j * random((4, 2), 1))
@@ -136,6 +194,7 @@ def test_views_conjugates_and_empty_batches():
     assert error(layer(x[:, :1].T.expand(5, 4)).real, layer(x[:, 0]).real.expand(5, 3)) == 0
 
 
+@pytest.mark.row("Values", "output that is the input", "a copy")
 def test_output_never_shares_memory_with_the_input():
     x = torch.ones(5)
     y = Layer(pylops.Identity(5, dtype="float32"))(x)
@@ -143,6 +202,7 @@ def test_output_never_shares_memory_with_the_input():
     assert x.sum() == 5
 
 
+@pytest.mark.row("Values", "batch axes of x and m", "broadcast")
 def test_batch_of_models_and_inputs_broadcast(layer, q, m):
     models = torch.stack([m, 0.98 * m])
     y = layer(q, m=models)
@@ -150,6 +210,7 @@ def test_batch_of_models_and_inputs_broadcast(layer, q, m):
     assert error(y[1], layer(q, m=0.98 * m)) == 0
 
 
+@pytest.mark.row("Derivatives", "Hessian of a regularised loss", "exact")
 def test_regularised_hessian(layer):
     d = torch.from_numpy(world("2d").d.copy())
     v = torch.from_numpy(random(d.shape, 5))
@@ -158,6 +219,7 @@ def test_regularised_hessian(layer):
     assert error(hessian.ravel(), 2 * op.matvec(op.rmatvec(v.numpy().ravel())) + 2 * v.numpy().ravel()) <= ROUNDING
 
 
+@pytest.mark.row("Around the layer", "pickle, deepcopy, state_dict", "work")
 def test_pickle_deepcopy_state(layer, q):
     for again in (pickle.loads(pickle.dumps(layer)), copy.deepcopy(layer)):
         assert error(again(q), layer(q)) == 0
@@ -174,6 +236,7 @@ def test_functional(q, m):
     assert error(apply(F, q, m=0.98 * m), F.at(m=0.98 * m.numpy()) @ q.numpy()) == 0
 
 
+@pytest.mark.row("Networks and inversion", "full-waveform inversion by a torch optimiser", "the gradient of `so.fwi`")
 def test_full_waveform_inversion_with_a_torch_optimiser_has_the_gradient_of_fwi(q):
     w = world("2d")
     d = w.F.at(m=w.model.m * 1.02) @ w.q
@@ -201,6 +264,11 @@ def test_bounds_hold():
     assert v.max() <= 2.2 + 1e-12
 
 
+@pytest.mark.row(
+    "Messages",
+    "wrong shape, dtype or batch axes, m above the stability limit, values not finite",
+    "raises, naming what was expected",
+)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -220,6 +288,7 @@ def test_wrong_input_is_refused_by_name(layer, q, m, change, message):
         layer(q, m=m)
 
 
+@pytest.mark.row("Messages", "m given to an operator that has none", "raises")
 def test_a_constant_operator_refuses_a_model(m):
     with pytest.raises(ValueError, match="does not depend on m"):
         Layer(pylops.FirstDerivative(5))(torch.ones(5, dtype=torch.float64), m=m)
@@ -231,7 +300,14 @@ def test_the_core_imports_no_framework():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
 
 
+@pytest.mark.row("Values", "overflowing loss scale", "gradient not finite, for the scaler to skip")
 def test_an_overflowing_gradient_comes_back_as_such(layer, q):
     q.requires_grad_()
     (layer(q).sum() * torch.inf).backward()
     assert not torch.isfinite(q.grad).any()
+
+
+@pytest.mark.parametrize("name", ["layer", "check", "velocity"])
+def test_examples_of_the_documentation(name):
+    result = doctest.testmod(importlib.import_module(f"seisops_torch.{name}"))
+    assert result.attempted and not result.failed

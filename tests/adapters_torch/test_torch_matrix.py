@@ -1,15 +1,18 @@
 """Every transform and habit of PyTorch around a layer: each is right or raises."""
 
 import numpy as np
+import pylops
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from seisops_torch import Layer, VelocityModel
+from seisops_torch import Layer, VelocityModel, apply
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, Dataset
 from zoo import error, random, world
+
+from seisops.propagators import marching
 
 ROUNDING = 1e-12
 W = world("2d")
@@ -26,16 +29,23 @@ def misfit(m, q=Q):
 GRADIENT = (J.H @ (W.F @ W.q)).reshape(M.shape)
 
 
+@pytest.mark.row("torch.func and torch.compile", "`torch.func` grad, vjp", "exact")
 def test_func_grad_and_vjp():
     assert error(torch.func.grad(misfit)(M), GRADIENT) <= ROUNDING
     y, pull = torch.func.vjp(lambda m: LAYER(Q, m=m), M)
     assert error(pull(y)[0], GRADIENT) <= ROUNDING
 
 
+@pytest.mark.row("torch.func and torch.compile", "`torch.func.jvp`", "exact")
 def test_func_jvp():
     assert error(torch.func.jvp(lambda m: LAYER(Q, m=m), (M,), (DM,))[1], J @ W.dm) <= ROUNDING
 
 
+@pytest.mark.row(
+    "torch.func and torch.compile",
+    "forward over forward, `jacfwd(jacfwd(f))`",
+    "raises: PyTorch itself loses the mixed terms",
+)
 def test_forward_over_forward_raises():
     inner = lambda m: torch.func.jvp(misfit, (m,), (DM,))[1]  # noqa: E731
     with pytest.raises(RuntimeError, match="forward over reverse"):
@@ -44,6 +54,7 @@ def test_forward_over_forward_raises():
         torch.func.jacfwd(torch.func.jacfwd(lambda a: misfit(M + a * DM)))(torch.zeros((), dtype=torch.float64))
 
 
+@pytest.mark.row("torch.func and torch.compile", "`torch.func` jacrev, jacfwd", "exact")
 def test_func_jacrev_and_jacfwd():
     directions = torch.stack([DM, 2 * DM])
     f = lambda a: LAYER(Q, m=M + torch.tensordot(a, directions, 1))[0, 0, :2]  # noqa: E731
@@ -53,6 +64,11 @@ def test_func_jacrev_and_jacfwd():
     assert error(torch.func.jacfwd(f)(a), expected) <= ROUNDING
 
 
+@pytest.mark.row(
+    "torch.func and torch.compile",
+    "Hessian in m: `torch.func.hessian`, `jacrev(jacrev(f))`",
+    "exact, by Born-type solves",
+)
 def test_func_hessian_is_exact():
     directions = torch.stack([DM, torch.from_numpy(0.05 * W.model.m * random(W.model.m.shape, 8))])
     f = lambda a: misfit(M + torch.tensordot(a, directions, 1))  # noqa: E731
@@ -64,6 +80,7 @@ def test_func_hessian_is_exact():
     assert error(forward_over_reverse[0, 0], exact) <= ROUNDING
 
 
+@pytest.mark.row("torch.func and torch.compile", "third order in m", "exact")
 def test_third_order():
     f = lambda a: misfit(M + a * DM)  # noqa: E731
     third = torch.func.grad(torch.func.grad(torch.func.grad(f)))
@@ -74,6 +91,7 @@ def test_third_order():
     assert error(third(zero), difference) <= 1e-6
 
 
+@pytest.mark.row("torch.func and torch.compile", "`torch.func.vmap` over x, over m, nested, of grad", "exact")
 def test_vmap_over_either_and_nested():
     batch = torch.stack([Q, 2 * Q])
     expected = torch.stack([LAYER(q) for q in batch])
@@ -87,6 +105,7 @@ def test_vmap_over_either_and_nested():
     assert error(per_sample, np.stack([GRADIENT, 4 * GRADIENT])) <= ROUNDING
 
 
+@pytest.mark.row("torch.func and torch.compile", "`torch.compile(fullgraph=True)`, forward and backward", "exact")
 def test_compile_fullgraph_forward_and_backward():
     compiled = torch.compile(lambda q, m: 0.5 * (LAYER(torch.sin(q), m=m) ** 2).sum(), fullgraph=True)
     gradients = []
@@ -98,21 +117,99 @@ def test_compile_fullgraph_forward_and_backward():
         assert error(a, b) <= ROUNDING
 
 
-def test_compiled_jvp_is_right_or_raises():
-    f = lambda m: torch.func.jvp(lambda n: LAYER(Q, m=n), (m,), (DM,))[1]  # noqa: E731
-    try:
-        tangent = torch.compile(f)(M)
-    except (RuntimeError, torch._dynamo.exc.TorchDynamoException):
-        return
-    assert error(tangent, J @ W.dm) <= ROUNDING
+COMPILED = {
+    "jvp": lambda m: torch.func.jvp(misfit, (m,), (DM,))[1],
+    "grad": torch.func.grad(misfit),
+    "hvp": lambda m: torch.func.jvp(torch.func.grad(misfit), (m,), (DM,))[1],
+    "hessian": lambda m: torch.func.hessian(lambda a: misfit(m + a * DM))(torch.zeros((), dtype=m.dtype)),
+    "vmap": lambda m: torch.func.vmap(lambda q: LAYER(q, m=m))(torch.stack([Q, 2 * Q])),
+}
 
 
+@pytest.mark.row(
+    "torch.func and torch.compile",
+    "`torch.func` jvp, grad, hessian, vmap inside `torch.compile(fullgraph=True)`",
+    "exact",
+)
+# PyTorch lowers the Hessian's basis by a function that it finds deprecated itself.
+@pytest.mark.filterwarnings("ignore:`torch._prims_common.check` is deprecated:FutureWarning")
+@pytest.mark.parametrize("name", COMPILED)
+def test_transforms_inside_a_compiled_function(name):
+    f = COMPILED[name]
+    assert error(torch.compile(f, fullgraph=True)(M), f(M)) <= ROUNDING
+
+
+def test_forward_over_forward_raises_in_a_compiled_function_too():
+    inner = lambda m: torch.func.jvp(misfit, (m,), (DM,))[1]  # noqa: E731
+    with pytest.raises(RuntimeError, match="forward over reverse"):
+        torch.compile(lambda m: torch.func.jvp(inner, (m,), (2 * DM,))[1])(M)
+
+
+@pytest.mark.row("torch.func and torch.compile", "`torch.export`", "exact")
+def test_export():
+    assert error(torch.export.export(LAYER, (Q,)).module()(2 * Q), LAYER(2 * Q)) <= ROUNDING
+
+
+def test_a_layer_compiles_after_a_transform_of_another():
+    torch.compile(COMPILED["jvp"])(M)
+    layer = torch.compile(Layer(pylops.FirstDerivative(4)), fullgraph=True)
+    x = torch.ones(4, dtype=torch.float64, requires_grad=True)
+    layer(x).sum().backward()
+    assert x.grad.tolist() == [-0.5, -0.5, 0.5, 0.5]
+
+
+@pytest.mark.row(
+    "torch.func and torch.compile", "`torch.compile(fullgraph=True)` of PyLops' operators, real and complex", "exact"
+)
+@pytest.mark.parametrize("dtype", ["float64", "complex128"])
+def test_compile_operators_of_pylops(dtype):
+    matrix = random((3, 4)) + (1j * random((3, 4), 1) if dtype == "complex128" else 0)
+    op, x = pylops.MatrixMult(matrix, dtype=dtype), torch.from_numpy(random((2, 4))).to(getattr(torch, dtype))
+    for layer in (Layer(op), Layer(pylops.FirstDerivative(4, dtype=dtype))):
+        gradients = []
+        for f in (layer, torch.compile(layer, fullgraph=True)):
+            a = x.clone().requires_grad_()
+            (f(a).abs() ** 2).sum().backward()
+            gradients.append(a.grad.resolve_conj())
+        assert (gradients[0] - gradients[1]).norm() <= ROUNDING * gradients[0].norm()
+
+
+@pytest.mark.row("torch.func and torch.compile", "`apply` inside `torch.compile`", "exact, stays eager")
+# PyTorch looks at what it resumes with, and remarks on it.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+def test_the_function_inside_a_compiled_one():
+    f = torch.compile(lambda q: apply(W.F, torch.sin(q)).sum())
+    q = Q.clone().requires_grad_()
+    f(q).backward()
+    expected = (W.F.H @ np.ones(W.F.dimsd)) * np.cos(W.q)
+    assert error(q.grad, expected) <= ROUNDING
+
+
+def solves(action) -> float:
+    before = marching.marches
+    action()
+    return (marching.marches - before) / len(W.q)
+
+
+@pytest.mark.row("Solves a shot", "backward of a compiled function, or under checkpoint", "2: the background once more")
+@pytest.mark.parametrize("way", ["compile", "checkpoint"])
+def test_solves_without_a_kept_wavefield(way):
+    f = torch.compile(misfit) if way == "compile" else lambda m: checkpoint(misfit, m, use_reentrant=False)
+    f(M.clone().requires_grad_()).backward()
+    losses = []
+    m = M.clone().requires_grad_()
+    assert solves(lambda: losses.append(f(m))) == 1
+    assert solves(losses[0].backward) == 2
+
+
+@pytest.mark.row("Around the layer", "`torch.utils.checkpoint`", "exact")
 def test_checkpoint():
     m = M.clone().requires_grad_()
     checkpoint(misfit, m, use_reentrant=False).backward()
     assert error(m.grad, GRADIENT) <= ROUNDING
 
 
+@pytest.mark.row("Values", "meta tensors", "shape without running")
 def test_meta_tensors_have_the_shape():
     assert LAYER(Q.to("meta")).shape == LAYER.op.dimsd
 
@@ -130,6 +227,7 @@ class Shots(Dataset):
         return self.layer((i + 1) * self.q)
 
 
+@pytest.mark.row("Around the layer", "DataLoader workers (spawn)", "work")
 def test_dataloader_workers():
     loader = DataLoader(Shots(LAYER, Q), batch_size=2, num_workers=1, multiprocessing_context="spawn")
     (batch,) = list(loader)
@@ -151,10 +249,12 @@ def replica(rank: int, folder: str, layer, model, q, gradient) -> None:
     assert np.linalg.norm(earth.v.grad.numpy() - expected) <= ROUNDING * np.linalg.norm(expected)
 
 
+@pytest.mark.row("Around the layer", "DistributedDataParallel, two gloo ranks", "mean gradient")
 def test_two_ranks_of_distributed_data_parallel(tmp_path):
     mp.spawn(replica, (str(tmp_path), LAYER, W.model, Q, GRADIENT), nprocs=2)
 
 
+@pytest.mark.row("Networks and inversion", "LBFGS, SGD", "descend")
 @pytest.mark.parametrize("optimiser", [torch.optim.LBFGS, torch.optim.SGD])
 def test_optimisers(optimiser):
     earth = VelocityModel(W.model, bounds=(1.2, 3.0))

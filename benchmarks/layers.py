@@ -1,0 +1,87 @@
+"""What a layer adds to its operator: whole calls, interleaved, medians.
+
+python benchmarks/layers.py [--repeat 200]
+
+Of the large diagonal operator the last columns say how many copies of its array the difference would pay for.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import pylops
+import seisops_keras
+import seisops_torch
+import tensorflow as tf
+import torch
+
+import seisops as so
+
+LARGE = 1 << 23
+
+
+def operators() -> dict[str, pylops.LinearOperator]:
+    """Cheap ones, where what is added shows, and one whose array is large."""
+    rng = np.random.default_rng(0)
+    model = so.Model(v=np.full((21, 17), 2.0), spacing=10.0)
+    rec = so.Geometry([[[55.0, 32.0], [103.0, 58.0]]], dt=2.0, t=60.0)
+    Pr = so.Projection(model, rec)
+    return {
+        "MatrixMult 64 x 64": pylops.MatrixMult(rng.standard_normal((64, 64)).astype("float32"), dtype="float32"),
+        "Projection, adjoint": Pr.H,
+        "Pr A Pr.H, 21 x 17": Pr @ so.Modeling(model, rec) @ Pr.H,
+        "Diagonal, 32 MiB": pylops.Diagonal(np.ones(LARGE, "float32"), dtype="float32"),
+    }
+
+
+def calls(op: pylops.LinearOperator) -> dict[str, Callable[[], object]]:
+    """The same product bare and through every kind of layer."""
+    x = np.random.default_rng(1).standard_normal(op.dims).astype("float32")
+    t, k = torch.from_numpy(x), tf.constant(x)
+    torch_layer, keras_layer = seisops_torch.Layer(op), seisops_keras.Layer(op)
+    graph = tf.function(keras_layer)
+    bare = so.compose(op)
+    return {
+        "bare": lambda: bare @ x if x.ndim > 1 else bare.matvec(x),
+        "torch": lambda: torch_layer(t),
+        "Keras, eager": lambda: keras_layer(k),
+        "tf.function": lambda: graph(k),
+    }
+
+
+def medians(functions: dict[str, Callable[[], object]], repeat: int) -> dict[str, float]:
+    """Seconds a call, turn by turn, so that a busy moment of the machine meets all."""
+    for f in functions.values():
+        f(), f()
+    times = {name: [] for name in functions}
+    for _ in range(repeat):
+        for name, f in functions.items():
+            start = time.perf_counter()
+            f()
+            times[name].append(time.perf_counter() - start)
+    return {name: float(np.median(values)) for name, values in times.items()}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeat", type=int, default=200)
+    args = parser.parse_args()
+    print(f"torch {torch.__version__}, TensorFlow {tf.__version__}, Keras {keras.__version__}")
+    print(f"{'ms a call':22} {'bare':>9} {'torch':>14} {'Keras, eager':>14} {'tf.function':>14}    (more than bare)")
+    for name, op in operators().items():
+        large = op.shape[1] == LARGE
+        source, target = np.ones(LARGE, "float32"), np.empty(LARGE, "float32")
+        functions = calls(op) | ({"copy": lambda a=target, b=source: np.copyto(a, b)} if large else {})
+        found = medians(functions, max(args.repeat // 10, 10) if large else args.repeat)
+        more = {way: found[way] - found["bare"] for way in ("torch", "Keras, eager", "tf.function")}
+        print(f"{name:22} {1e3 * found['bare']:9.3f}" + "".join(f" {1e3 * x:+14.3f}" for x in more.values()))
+        if large:
+            print(f"{'  in copies':22} {'':9}" + "".join(f" {x / found['copy']:+14.2f}" for x in more.values()))
+
+
+if __name__ == "__main__":
+    main()
