@@ -31,6 +31,7 @@ class Config:
     executor: Executor | None = None
     storage: Storage = field(default_factory=Auto)
     progress: bool = False
+    reproducible: bool = False
 
 
 DEFAULT = Config()
@@ -54,6 +55,10 @@ def config(**settings) -> Iterator[Config]:
         fits in memory, otherwise by checkpoints, unless something else is chosen.
     progress : bool
         Show a progress bar over shots.
+    reproducible : bool
+        Give the same bits in every run. Otherwise the threads of one shot, where it has several, add what many points
+        inject in the order they come by, and results differ in their last digits from run to run; a survey of several
+        shots below a million cells, which run with a thread each, is reproducible anyway.
 
     Raises
     ------
@@ -84,9 +89,14 @@ def shares_memory() -> bool:
     return _threads.get() is not None or executor is None or isinstance(executor, ThreadPoolExecutor)
 
 
-def threads_per_shot() -> int | None:
-    """OpenMP threads for a shot that runs here; None leaves it to OpenMP."""
-    return _threads.get()
+def threads_per_shot(cells: int) -> int:
+    """OpenMP threads for a shot on a grid of `cells` that runs here; all that are of use where it runs by itself."""
+    return _threads.get() or _share(cores(), cells)
+
+
+def threads_at_points(threads: int) -> int:
+    """Of the threads of a shot, those that inject into the wavefield at points side by side."""
+    return 1 if current().reproducible else threads
 
 
 def cores() -> int:
@@ -166,7 +176,7 @@ def _elsewhere(executor: Executor, task: Task, nsrc: int, cells: int) -> Iterato
     workers = _workers(executor)
     # Processes of this machine share its cores; what another machine has is known there.
     threads = max(1, cores() // workers) if isinstance(executor, ProcessPoolExecutor) else None
-    settings = Config(storage=current().storage)
+    settings = replace(current(), executor=None, progress=False)
 
     def submit(i: int) -> _Sent:
         parcel = parcels.pack((task.only(i), settings, threads, cells))

@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seisops.algebra import SeismicOperator, ShotIndex, compose, describe, phrase, product
-from seisops.execution import shares_memory, threads_per_shot
+from seisops.execution import shares_memory, threads_at_points, threads_per_shot
 from seisops.geometry import Geometry
 from seisops.model import Model
 from seisops.propagators.couplings import Wavefield
@@ -232,9 +232,11 @@ class Propagation(SurveyOperator):
             warn_if_undersampled(self.model, source.geometry, np.concatenate(inputs))
 
     def _marching(self, source: Term, measures: list[Term], adjoint: bool) -> Marching:
+        threads = threads_per_shot(int(np.prod(self.model.padded_shape)))
         return Marching(
-            self.model, self.nt, adjoint=adjoint, source=source, measures=measures, threads=threads_per_shot()
-        )
+            self.model, self.nt, adjoint=adjoint, source=source, measures=measures,
+            threads=threads, threads_at_points=threads_at_points(threads),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -233,3 +233,14 @@ def test_unknown_settings_are_refused():
         world("2d").F.configured(colour="red")
     with pytest.raises(TypeError, match="colour"), so.config(colour="red"):
         pass
+
+
+def test_reproducible():
+    """Points whose weights overlap, by several threads: what is added in which order must not depend on the clock."""
+    model = so.Model(v=np.full((300, 250), 2.0), spacing=10, dtype="float64")
+    points = so.Geometry([[[x, 100.5] for x in np.linspace(20, 2900, 200)]], dt=2, t=100)
+    B = so.Modeling(model, points).H @ so.Projection(model, points).H
+    d = np.random.default_rng(0).standard_normal((1, 200, points.nt))
+    with so.config(reproducible=True):
+        first = B @ d
+        assert all(np.array_equal(B @ d, first) for _ in range(3))

@@ -125,7 +125,7 @@ def _build(spec: KernelSpec) -> Operator:
 _THREADED = {"C": "openmp", "CXX": "CXXopenmp"}
 
 
-def runs_threaded(threads: int | None) -> bool:
+def runs_threaded(threads: int) -> bool:
     """Whether a march of so many threads wants a kernel with threads; one without has no atomic updates to pay for."""
     return threads != 1 or configuration["language"] not in _THREADED
 

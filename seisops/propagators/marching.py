@@ -51,8 +51,8 @@ class Marching:
         March backwards, with the transpose.
     source : Term
     measures : list of Term
-    threads : int, optional
-        Of OpenMP; None leaves it to OpenMP.
+    threads, threads_at_points : int
+        Of OpenMP, for the grid and for what is injected and recorded at points.
 
     Attributes
     ----------
@@ -61,13 +61,14 @@ class Marching:
     """
 
     def __init__(
-        self, model: Model, nt: int, *, adjoint: bool, source: Term, measures: list[Term], threads: int | None = None
-    ) -> None:
+        self, model: Model, nt: int, *, adjoint: bool, source: Term, measures: list[Term], threads: int,
+        threads_at_points: int,
+    ) -> None:  # fmt: skip
         source, *measures = _one_width([source, *measures])
         self.model, self.nt, self.adjoint = model, nt, adjoint
         self.terms = {"src": source} | {f"rec{i}": term for i, term in enumerate(measures)}
         self.spec = _spec(model, adjoint, runs_threaded(threads), source, measures)
-        self.threads = threads
+        self.threads = {"nthreads": threads, "nthreads_nonaffine": threads_at_points}
         by_block = any(t.history is not None and t.history.block for t in self.terms.values())
         self.block = min(nt, BLOCK) if by_block else nt
 
@@ -101,8 +102,8 @@ class Marching:
         for port in self.ports:
             arguments |= port.arguments
         known = {p.name for p in self.operator.parameters}
-        scalars = {"h": self.model.dt, "nthreads": self.threads, "nthreads_nonaffine": self.threads}
-        arguments |= {k: x for k, x in scalars.items() if k in known and x is not None}
+        scalars = {"h": self.model.dt, **self.threads}
+        arguments |= {k: x for k, x in scalars.items() if k in known}
         return self.operator.arguments(time_m=0, time_M=self.block - 1, **arguments)
 
     def all(self) -> list[NDArray]:
