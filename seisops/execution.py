@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from tqdm.auto import tqdm
 
 from seisops import parcels
+from seisops.propagators import domain
 from seisops.storage import Auto, Storage
 
 T = TypeVar("T")
@@ -91,7 +92,7 @@ def shares_memory() -> bool:
 
 def threads_per_shot(cells: int) -> int:
     """OpenMP threads for a shot on a grid of `cells` that runs here; all that are of use where it runs by itself."""
-    return _threads.get() or _share(cores(), cells)
+    return _threads.get() or _share(cores(), cells // domain.ranks())
 
 
 def threads_at_points(threads: int) -> int:
@@ -101,14 +102,17 @@ def threads_at_points(threads: int) -> int:
 
 def cores() -> int:
     """Cores this process may use, fewer where OMP_NUM_THREADS says so."""
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    installed = os.cpu_count() or 1
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else installed
+    available = min(bound, max(1, installed // domain.sharers()))
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     return min(available, int(wanted)) if wanted else available
 
 
 def at_once(nsrc: int, cells: int) -> int:
     """How many of `nsrc` shots on a grid of `cells` run side by side in this process."""
-    return min(nsrc, cores()) if cells < CELLS_FOR_ONE_SHOT else 1
+    # Ranks that march a shot together must come to it, and talk to one another, in the same order.
+    return min(nsrc, cores()) if cells < CELLS_FOR_ONE_SHOT and domain.ranks() == 1 else 1
 
 
 class Task(Protocol):
@@ -147,7 +151,12 @@ def map_shots(task: Task, nsrc: int, cells: int) -> Iterator:
 
 def _results(task: Task, nsrc: int, cells: int, executor: Executor | None) -> Iterator:
     workers = at_once(nsrc, cells)
-    threads = _share(cores() // workers, cells)
+    threads = _share(cores() // workers, cells // domain.ranks())
+    if executor is not None and domain.ranks() > 1:
+        raise ValueError(
+            f"{domain.ranks()} ranks march every shot together, as DEVITO_MPI asks: an executor cannot run shots side "
+            "by side. Leave out so.config(executor=...), or switch DEVITO_MPI off."
+        )
     if _threads.get() is not None:
         # Within a shot already: what it asks for runs in its share of the cores.
         yield from map(task, range(nsrc))

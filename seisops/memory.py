@@ -111,6 +111,6 @@ def _scattering(f) -> list[Scattering]:
 def _marching(f: Propagation) -> int:
     """Bytes of the fields of the shots that `f` marches at once."""
     model = f.model
-    cells = prod(n + 2 * model.space_order for n in model.padded_shape)
+    cells = prod(n + 2 * model.space_order for n in f.wave().shape)
     # Three levels of the wavefield, the model, and two memory fields for every axis.
     return at_once(f.nsrc, prod(model.padded_shape)) * (4 + 2 * model.ndim) * cells * f.dtype.itemsize

@@ -16,6 +16,7 @@ from seisops.algebra import Chain, SeismicOperator, ShotIndex, _at, apply, deriv
 from seisops.execution import current
 from seisops.geometry import Geometry
 from seisops.model import Model
+from seisops.propagators import domain
 from seisops.propagators.couplings import Scattering as ScatteringCoupling
 from seisops.propagators.couplings import SecondDifference
 from seisops.propagators.marching import Term
@@ -107,7 +108,8 @@ class Scattering(SurveyOperator):
     @cached_property
     def chosen(self) -> Storage:
         """What `storage` comes to in the memory that was free when the background was first asked for."""
-        storage = self.storage.chosen(self.wave(), self.nsrc)
+        wave = self.wave()
+        storage = domain.agreed(self.storage.chosen(wave, self.nsrc * domain.sharers()), lambda s: s.nbytes(wave))
         estimate.check(self.wave(), self.nsrc, storage)
         return storage
 
@@ -141,7 +143,7 @@ class Scattering(SurveyOperator):
                 return self._kept[i]
             propagation, z = self._marched
         if propagation is None:
-            history = Whole(self.nt, self.kept_of(self._shotwise(z)[i]))
+            history = Whole(self.nt, self.kept_of(domain.part(self.model, self._shotwise(z)[i])))
         else:
             history = propagation.filled(i, z, self)
         with self._lock:
@@ -149,12 +151,12 @@ class Scattering(SurveyOperator):
 
     def _whole(self, i: int) -> NDArray:
         """g of shot `i` in one array, for products that are not fused."""
-        g = np.empty((self.nt, *self.model.padded_shape), self.dtype)
+        g = np.empty((self.nt, *self.wave().shape), self.dtype)
         with self.background(i).reading(adjoint=False) as history:
             for start in range(0, self.nt, BLOCK):
                 stop = min(start + BLOCK, self.nt)
                 history.read(start, stop, g[start:stop])
-        return g
+        return domain.whole(self.model, g)
 
     # --- the operator
 

@@ -11,6 +11,7 @@ from seisops.algebra import SeismicOperator, ShotIndex
 from seisops.execution import map_shots
 from seisops.geometry import Geometry
 from seisops.model import Model
+from seisops.propagators import domain
 from seisops.storage import Wave
 from seisops.time_operator import computational_steps
 
@@ -43,8 +44,8 @@ class SurveyOperator(SeismicOperator):
         return x[None] if self.geometry.single else x
 
     def wave(self, adjoint: bool = False, make=None) -> Wave:
-        """What a history of one shot's wavefield is of; `adjoint` and `make` say how it is marched."""
-        return Wave(self.nt, self.model.padded_shape, self.dtype, self.model.dt, adjoint, make)
+        """What a history of one shot's wavefield, or of its part here, is of, and how it is marched."""
+        return Wave(self.nt, domain.shape(self.model), self.dtype, self.model.dt, adjoint, make)
 
     def _each(self, task) -> Iterator:
         return map_shots(task, self.nsrc, int(np.prod(self.model.padded_shape)))

@@ -90,11 +90,12 @@ def test_mpi_gives_the_same(tmp_path):
     assert "same True" in out
 
 
-def mpiexec(ranks: int, *arguments: str) -> str:
+def mpiexec(ranks: int, *arguments: str, **environment: str) -> str:
     """What Python prints on so many ranks."""
-    path = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])
-    launcher = os.path.join(os.path.dirname(sys.executable), "mpiexec")
-    command = [launcher, "-n", str(ranks), sys.executable, "-W", "ignore", *arguments]
-    done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path}, capture_output=True, text=True, timeout=300)
+    tools = os.path.dirname(sys.executable)
+    paths = {"PYTHONPATH": os.path.dirname(__file__), "PATH": tools}
+    env = {k: os.pathsep.join([x, os.environ.get(k, "")]) for k, x in paths.items()} | environment
+    command = [os.path.join(tools, "mpiexec"), "-n", str(ranks), sys.executable, "-W", "ignore", *arguments]
+    done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from devito import Eq, Function, Grid, Inc, PrecomputedSparseTimeFunction, TimeFunction
 
+from seisops.propagators import domain
 from seisops.propagators.equations import March
 
 
@@ -49,11 +50,12 @@ class Points:
     additive = False
 
     def fields(self, tag: str, grid: Grid, nt: int, npoint: int = 1) -> dict:
-        r, ndim = self.half_width, grid.dim
+        r, ndim, name = self.half_width, grid.dim, f"{tag}_series"
+        rows = npoint * grid.distributor.nprocs
         series = PrecomputedSparseTimeFunction(
-            name=f"{tag}_series", grid=grid, nt=nt, npoint=npoint, r=r,
-            gridpoints=np.full((npoint, ndim), r - 1, np.int32),
-            interpolation_coeffs=np.zeros((npoint, ndim, 2 * r), grid.dtype),
+            name=name, grid=grid, nt=nt, r=r, **domain.all_points(grid, npoint, name),
+            gridpoints=np.full((rows, ndim), r - 1, np.int32),
+            interpolation_coeffs=np.zeros((rows, ndim, 2 * r), grid.dtype),
         )  # fmt: skip
         return {"series": series}
 

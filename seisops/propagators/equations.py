@@ -52,11 +52,12 @@ class Side(SubDomain):
         strip = dimensions[self.axis] if self.side == "whole" else (self.side, self.thickness)
         return {d: strip if d is dimensions[self.axis] else d for d in dimensions}
 
-    def within(self, shape: tuple[int, ...], halo: int) -> tuple[slice, ...]:
-        """The strip in an array of `shape` with a halo."""
-        n = shape[self.axis]
+    def within(self, shape: tuple[int, ...], part: tuple[slice, ...]) -> tuple[slice, ...]:
+        """The strip of a padded grid of `shape` in an array of the `part` of it."""
+        n, held = shape[self.axis], part[self.axis]
         start, stop = {"left": (0, self.thickness), "right": (n - self.thickness, n), "whole": (0, n)}[self.side]
-        return (slice(None),) * self.axis + (slice(halo + start, halo + stop),)
+        start, stop = (min(max(i, held.start), held.stop) - held.start for i in (start, stop))
+        return (slice(None),) * self.axis + (slice(start, stop),)
 
 
 def wave(march: March, u: TimeFunction, dinv: Function, order: int) -> list[Eq]:

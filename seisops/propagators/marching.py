@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seisops.model import Model
-from seisops.propagators import buffers
+from seisops.propagators import buffers, domain
 from seisops.propagators.couplings import Points
 from seisops.propagators.equations import strip_cells
 from seisops.propagators.kernels import Coupling, KernelSpec, float_environment, kernel, quiet, runs_threaded
@@ -132,7 +132,7 @@ class Marching:
             raise RuntimeError(f"The compiled kernel gave up with status {status} on {self.model}.")
         with _count:
             marches += Fraction(stop - start, self.nt)
-        if not np.isfinite(self.space.u).all():
+        if domain.anywhere(not np.isfinite(self.space.u).all()):
             raise FloatingPointError(
                 f"The wavefield of {self.model} grew beyond {self.model.dtype.name} within {self.nt} steps. Check that "
                 "the source is finite and of sensible amplitude, and that the model has not been made with a dt of "
@@ -161,6 +161,7 @@ class _Port:
     """A term at work: the arrays that a kernel sees of it, filled and emptied block by block."""
 
     def __init__(self, term: Term, fields: dict, marching: Marching, *, measures: bool) -> None:
+        term = _here(term, fields, marching.model)
         self.term, self.marching = term, marching
         self.payload = payload = term.coupling.payload
         dtype, whole = marching.model.dtype, marching.block == marching.nt
@@ -218,7 +219,14 @@ class _Port:
         """What the whole march measured; None where that went into a history."""
         if self.writes:
             return None
-        return self.seen[self.payload] if self.collected is None else self.collected
+        measured = self.seen[self.payload] if self.collected is None else self.collected
+        return domain.whole(self.marching.model, measured) if self.term.points is None else domain.total(measured)
+
+
+def _here(term: Term, fields: dict, model: Model) -> Term:
+    """The term with this rank's part of what lies on the grid."""
+    values = {k: domain.part(model, x) if fields[k].dimensions[-1].is_Space else x for k, x in term.values.items()}
+    return replace(term, values=values, points=term.points and domain.own(model, term.points))
 
 
 def _one_width(terms: list[Term]) -> list[Term]:

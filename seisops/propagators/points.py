@@ -42,6 +42,12 @@ class PointWeights:
         nodes[:n], weights[:n, :, :width] = self.nodes, self.weights
         return PointWeights(nodes, weights)
 
+    def within(self, part: tuple[slice, ...]) -> PointWeights:
+        """The same points with weight on the nodes of a part of the grid alone."""
+        nodes = self.nodes[:, :, None] + np.arange(2 * self.half_width)
+        start, stop = (np.array([getattr(s, end) for s in part])[:, None] for end in ("start", "stop"))
+        return PointWeights(self.nodes, np.where((start <= nodes) & (nodes < stop), self.weights, 0))
+
     def matrix(self, shape: tuple[int, ...]) -> csr_matrix:
         """The sparse matrix (point, node of a grid of `shape`) of these weights."""
         n, ndim, width = self.weights.shape

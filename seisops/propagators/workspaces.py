@@ -7,10 +7,11 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
-from devito import Grid, SparseTimeFunction
+from devito import SparseTimeFunction
 from numpy.typing import NDArray
 
 from seisops.model import Model
+from seisops.propagators import domain
 from seisops.propagators.kernels import FieldSet, KernelSpec, make_fields
 
 # Amplitude reflection of the layer at vertical incidence in the continuous limit.
@@ -28,9 +29,8 @@ class Workspace:
     """The fields of one kernel on one grid, for one shot at a time."""
 
     def __init__(self, spec: KernelSpec, model: Model, nt: int, npoints: dict[str, int]) -> None:
-        shape = model.padded_shape
-        extent = tuple((n - 1) * d for n, d in zip(shape, model.spacing, strict=True))
-        self.fields: FieldSet = make_fields(spec, Grid(shape, extent=extent, dtype=model.dtype.type), nt, npoints)
+        self.fields: FieldSet = make_fields(spec, domain.grid(model), nt, npoints)
+        self.shape, self.part = model.padded_shape, domain.slices(model)
         self.u = view(self.fields.u)
         self.zeroed = [self.u] + [view(f) for layer in self.fields.layers for f in (layer.psi, layer.zeta)]
         self.filled_with = (None, None)
@@ -40,7 +40,7 @@ class Workspace:
         # Of three levels in turn, those a block of a multiple of three steps begins with.
         levels = (2, 0) if adjoint else (0, 2)
         strips = [
-            view(f)[side.within(f.shape, f.space_order)]
+            f.data.view(np.ndarray)[side.within(self.shape, self.part)]
             for layer in self.fields.layers
             for side in layer.sides
             for f in (layer.psi, layer.zeta)

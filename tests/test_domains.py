@@ -1,0 +1,175 @@
+"""One shot on two processes: Devito decomposes the grid, and every product is what one process computes.
+
+The same functions run here and, as this file is a script too, on the ranks.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+
+import numpy as np
+import pytest
+from test_cluster import mpiexec
+from zoo import DOT, ROUNDING, World, error, world
+
+import seisops as so
+from seisops import checks
+from seisops.propagators import domain
+from seisops.propagators.points import PointWeights
+
+RANKS = 2
+pytestmark = pytest.mark.xdist_group("domains")
+
+
+@cache
+def linearized(kind: str, storage: so.storage.Storage | None = None):
+    """F and its derivative, on one march."""
+    w = world(kind)
+    with so.config(storage=storage or so.storage.Memory()):
+        return w.F.linearize(w.q)
+
+
+def in_blocks(w: World) -> np.ndarray:
+    """J and J.H from checkpoints, whose march is one of several blocks."""
+    J = linearized("2d", so.storage.Checkpointed()).J
+    return np.concatenate([(J @ w.dm).ravel(), (J.H @ w.d).ravel()])
+
+
+def by_itself(w: World) -> np.ndarray:
+    """The image operator outside of a propagation, and in one with a wavefield of the whole grid for its background."""
+    u = w.A @ w.Ps.H @ w.q
+    S, S0 = linearized("2d").J.factors[-1].op, so.Scattering(w.model, w.rec, None, u)
+    return np.concatenate([(S @ u).ravel(), (w.Pr @ w.A @ S0.H @ w.dm).ravel()])
+
+
+def disagreeing(w: World) -> np.ndarray:
+    """J where the free memory holds all of the background on one rank, and nothing of it on the other."""
+    first = domain.slices(w.model)[0].start == 0
+    return linearized("2d", so.storage.Auto(budget=0 if first else 2**40)).J @ w.dm
+
+
+PRODUCTS: dict[str, dict[str, Callable[[World], np.ndarray]]] = {
+    "2d": {
+        "F": lambda w: w.F @ w.q,
+        "F.H": lambda w: w.F.H @ w.d,
+        "E": lambda w: w.E @ w.w,
+        "A Ps.H": lambda w: w.A @ w.Ps.H @ w.q,
+        "J": lambda w: linearized("2d").J @ w.dm,
+        "J.H": lambda w: linearized("2d").J.H @ w.d,
+        "S": by_itself,
+        "J from checkpoints": in_blocks,
+        "J where memory differs": disagreeing,
+        "gradient": lambda w: so.fwi(w.F, w.q, w.d)[1],
+    },
+    "surface": {
+        "F": lambda w: w.F @ w.q,
+        "F.H": lambda w: w.F.H @ w.d,
+    },
+    "3d": {
+        "F": lambda w: linearized("3d").value,
+        "J": lambda w: linearized("3d").J @ w.dm,
+    },
+}
+CASES = [(kind, name) for kind, products in PRODUCTS.items() for name in products]
+DOTS = {
+    "F": lambda: world("2d").F,
+    "J": lambda: linearized("2d").J,
+    "F under a free surface": lambda: world("surface").F,
+}
+
+
+def refused() -> dict[str, str]:
+    """What is said on the ranks about what cannot be."""
+    w = world("2d")
+    narrow = so.Model(v=np.full((5, 61), 2.0), spacing=10.0, dtype="float64")
+    Pr = so.Projection(narrow, so.Geometry([[[20.0, 20.0]]], dt=2.0, t=120.0))
+
+    def on_threads():
+        with ThreadPoolExecutor(1) as pool, so.config(executor=pool):
+            w.F @ w.q
+
+    calls = {
+        "narrow": lambda: (Pr @ so.Modeling(narrow, Pr.geometry) @ Pr.H) @ np.ones(61),
+        "threads": on_threads,
+        "large": lambda: w.F[1] @ np.full(w.F[1].dims, 1e307),
+    }
+    said = {}
+    for name, call in calls.items():
+        try:
+            call()
+        except (ValueError, FloatingPointError) as message:
+            said[name] = f"{type(message).__name__}: {message}"
+    return said
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    """What every rank has computed."""
+    folder = tmp_path_factory.mktemp("ranks")
+    mpiexec(RANKS, "-m", "mpi4py", __file__, str(folder), DEVITO_MPI="1", OMP_NUM_THREADS="1")
+    return [np.load(folder / f"{rank}.npz") for rank in range(RANKS)]
+
+
+@pytest.mark.parametrize("kind, name", CASES)
+def test_ranks_give_the_serial_answer(ranks, kind, name):
+    assert error(ranks[0][f"{kind} {name}"], PRODUCTS[kind][name](world(kind))) <= ROUNDING
+
+
+def test_all_ranks_have_the_same_to_the_last_bit(ranks):
+    for kind, name in CASES:
+        assert np.array_equal(ranks[0][f"{kind} {name}"], ranks[1][f"{kind} {name}"]), name
+
+
+@pytest.mark.parametrize("name", DOTS)
+def test_adjoint(ranks, name):
+    assert ranks[0][f"dot test {name}"] <= DOT["float64"]
+
+
+def test_backgrounds_are_shared_out(ranks):
+    whole = world("2d").A.wave().nbytes
+    held = [r["background"] for r in ranks]
+    assert whole / RANKS <= max(held) <= 0.55 * whole
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("narrow", r"2 ranks cut axis 0 of the padded grid \(25, 81\) into parts of 12 cells.*a part needs 14"),
+        ("threads", "2 ranks march every shot together.*an executor cannot run shots side by side"),
+        ("large", "FloatingPointError: The wavefield of .* grew beyond float64"),
+    ],
+)
+def test_refusals(ranks, name, message):
+    assert re.search(message, str(ranks[0][f"refused {name}"]))
+
+
+def test_parts_of_points_are_the_points():
+    rng = np.random.default_rng(0)
+    points = PointWeights(rng.integers(0, 14, (5, 2)), rng.standard_normal((5, 2, 12)))
+    parts = [(slice(0, 11), slice(0, 26)), (slice(11, 26), slice(0, 9)), (slice(11, 26), slice(9, 26))]
+    total = sum(points.within(part).matrix((26, 26)) for part in parts)
+    assert np.array_equal(total.toarray(), points.matrix((26, 26)).toarray())
+
+
+def test_mpi_without_its_package(monkeypatch):
+    monkeypatch.setattr(domain, "configuration", {"mpi": "basic"})
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    with pytest.raises(ImportError, match="pip install mpi4py mpich, or switch DEVITO_MPI off"):
+        domain.ranks()
+
+
+def main(folder: str) -> None:
+    """All results of a rank in a file."""
+    from mpi4py import MPI
+
+    results = {f"{kind} {name}": PRODUCTS[kind][name](world(kind)) for kind, name in CASES}
+    results |= {f"dot test {name}": checks.dot_test(op(), verbose=False) for name, op in DOTS.items()}
+    results |= {f"refused {name}": said for name, said in refused().items()}
+    results["background"] = world("2d").A.wave().nbytes
+    np.savez(f"{folder}/{MPI.COMM_WORLD.rank}.npz", **results)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])
