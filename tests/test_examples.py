@@ -22,7 +22,7 @@ def run(name, tmp_path, *options):
     return done.stdout
 
 
-@pytest.mark.parametrize("name", ["lsrtm", "fwi", "lsrtm_preconditioned"])
+@pytest.mark.parametrize("name", ["lsrtm", "fwi", "lsrtm_preconditioned", "lsrtm_encoded"])
 def test_main_jobs(name, tmp_path):
     assert "error" in run(name, tmp_path, "--shots", "2", "--iterations", "2", "--cells", "61", "41")
 
