@@ -16,8 +16,7 @@ from zoo import DOT, KINDS, ROUNDING, World, error
 import seisops as so
 from seisops import checks
 from seisops.propagators import marching
-from seisops.storage import Auto, Checkpointed, Disk, Frequencies, Half, Memory, Subsampled
-from seisops.storage.checkpointed import _actions
+from seisops.storage import Auto, Checkpointed, Disk, Frequencies, Half, Memory, Subsampled, checkpointed
 
 # The wavelet of the world below has nothing beyond this, in kHz.
 FMAX = 0.036
@@ -145,15 +144,26 @@ def test_what_is_held():
 
 def sweeps(snapshots: int, blocks: int) -> tuple[int, int]:
     """Blocks that revolve advances over and those it hands out, counted from its actions."""
-    from pyrevolve.schedulers import CRevolve
-
     advanced = handed = 0
-    for kind, before, capo, _ in _actions(CRevolve(snapshots, blocks)):
-        if kind == "TERMINATE":
-            return advanced, handed
+    for kind, before, capo, _ in checkpointed._schedule(snapshots, blocks):
         advanced += capo - before if kind == "ADVANCE" else 0
         handed += kind in ("LASTFW", "REVERSE")
-    raise AssertionError
+    return advanced, handed
+
+
+def test_standard_output_stays_where_it_is(monkeypatch):
+    """Pyrevolve puts a pipe in its place, for all threads: what they print meanwhile, or two at once, lose it."""
+    replaced, replace = [], os.dup2
+
+    def dup2(new, old, *args):
+        replaced.append(old)
+        return replace(new, old, *args)
+
+    monkeypatch.setattr(os, "dup2", dup2)
+    checkpointed._schedule.cache_clear()
+    assert checkpointed._schedule(2, 9)[-1][0] == "TERMINATE"
+    assert replaced
+    assert sys.stdout.fileno() not in replaced
 
 
 @pytest.mark.parametrize("snapshots", [1, 2, 3, 9])
@@ -291,6 +301,7 @@ def test_refusals(monkeypatch):
     with pytest.raises(ValueError, match="half the sampling frequency"):
         Frequencies([1.0]).history(longer().A.wave())
     monkeypatch.setitem(sys.modules, "pyrevolve.schedulers", None)
+    checkpointed._schedule.cache_clear()
     J = jacobian("of F", "checkpoints")
     with pytest.raises(ImportError, match=r"pip install 'seisops\[checkpoint\]'"):
         _ = J.H @ longer().wave

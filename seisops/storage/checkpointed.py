@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
+from functools import lru_cache
 from math import ceil
+from tempfile import TemporaryFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seisops.storage.base import BLOCK, History, Storage, Wave
+
+# Kind, from block, to block, slot.
+Action = tuple[str, int, int, int]
 
 # Time steps that a state is as large as: two levels of the wavefield with their halo, and the layers' memory.
 STATE = 4
@@ -86,21 +92,15 @@ class _Checkpoints(History):
         self._lock = threading.Lock()
         self._wanted: set[int] | None = None
 
-    def schedule(self):
+    def actions(self) -> Iterator[Action]:
         """Revolve's actions over the blocks, in the order of the march."""
-        try:
-            from pyrevolve.schedulers import CRevolve
-        except ImportError as error:
-            raise ImportError(
-                "Checkpointed storage uses pyrevolve: pip install 'seisops[checkpoint]', or choose another storage, "
-                "so.config(storage=so.storage.Disk())."
-            ) from error
-        return CRevolve(self.snapshots, len(self.starts))
+        with _scheduling:
+            return iter(_schedule(self.snapshots, len(self.starts)))
 
     def before(self, start: int, marching) -> None:
         """Keep the states that revolve would keep on its way to the end, and the last of all."""
         if self._wanted is None:
-            self._wanted = {capo for kind, _, capo, _ in _first_sweep(_actions(self.schedule())) if kind == "TAKESHOT"}
+            self._wanted = {capo for kind, _, capo, _ in _first_sweep(self.actions()) if kind == "TAKESHOT"}
             self._wanted.add(len(self.starts) - 1)
         k = self.index[start]
         if k in self._wanted:
@@ -202,7 +202,7 @@ class _Reversing(_Replay):
         return k > self.current
 
     def begin(self) -> None:
-        self.actions, self.slots, self.last = _actions(self.history.schedule()), {}, None
+        self.actions, self.slots, self.last = self.history.actions(), {}, None
         self.current = None
 
     def seek(self, k: int) -> None:
@@ -227,13 +227,37 @@ class _Reversing(_Replay):
                 self.run(capo)
 
 
-def _actions(schedule) -> Iterator[tuple[str, int, int, int]]:
-    """Actions of pyrevolve as (kind, from block, to block, slot)."""
-    while True:
-        action = schedule.next()
-        yield action.type_names[action.type], action.old_capo, action.capo, action.ckp
+_scheduling = threading.Lock()
 
 
-def _first_sweep(actions: Iterator) -> Iterator[tuple[str, int, int, int]]:
+@lru_cache
+def _schedule(snapshots: int, blocks: int) -> list[Action]:
+    """Actions of pyrevolve."""
+    try:
+        from pyrevolve.schedulers import CRevolve
+    except ImportError as error:
+        raise ImportError(
+            "Checkpointed storage uses pyrevolve: pip install 'seisops[checkpoint]', or choose another storage, "
+            "so.config(storage=so.storage.Disk())."
+        ) from error
+    with TemporaryFile() as file, redirect_stdout(_Aside(sys.stdout, file)):
+        actions = CRevolve(snapshots, blocks).oplist
+    return [(a.type_names[a.type], a.old_capo, a.capo, a.ckp) for a in actions]
+
+
+class _Aside:
+    """Standard output under the number of another file.
+
+    Pyrevolve exchanges the file of that number for one of its own at every action, for all threads.
+    """
+
+    def __init__(self, stream, file) -> None:
+        self.stream, self.fileno = stream, file.fileno
+
+    def __getattr__(self, name: str):
+        return getattr(self.stream, name)
+
+
+def _first_sweep(actions: Iterator[Action]) -> Iterator[Action]:
     """The actions up to the last block."""
     return itertools.takewhile(lambda action: action[0] != "LASTFW", actions)
