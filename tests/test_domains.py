@@ -68,8 +68,7 @@ PRODUCTS: dict[str, dict[str, Callable[[World], np.ndarray]]] = {
         "F.H": lambda w: w.F.H @ w.d,
     },
     "3d": {
-        "F": lambda w: linearized("3d").value,
-        "J": lambda w: linearized("3d").J @ w.dm,
+        "F": lambda w: w.F @ w.q,
     },
 }
 CASES = [(kind, name) for kind, products in PRODUCTS.items() for name in products]
