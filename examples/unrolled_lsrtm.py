@@ -105,7 +105,7 @@ def scores(x: np.ndarray, true: np.ndarray) -> tuple[float, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=int, default=24, help="to train on")
-    parser.add_argument("--held-out", type=int, default=6)
+    parser.add_argument("--held-out", type=int, default=20)
     parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--iterations", type=int, default=4)
     parser.add_argument("--output", type=Path, default=Path("pictures"))

@@ -97,14 +97,13 @@ class Marching:
         self._lent.__exit__(*error)
 
     def _bound(self) -> dict:
-        """The arguments of the kernel; Devito looks through them for milliseconds, so once for all blocks."""
+        """The arguments of the kernel, for all blocks."""
         arguments = {f.name: f for f in self.space.fields.all()}
         for port in self.ports:
             arguments |= port.arguments
         known = {p.name for p in self.operator.parameters}
-        scalars = {"h": self.model.dt, **self.threads}
-        arguments |= {k: x for k, x in scalars.items() if k in known}
-        return self.operator.arguments(time_m=0, time_M=self.block - 1, **arguments)
+        scalars = {k: x for k, x in {"h": self.model.dt, **self.threads}.items() if k in known}
+        return self.space.bound(self.operator, arguments, scalars | {"time_m": 0, "time_M": self.block - 1})
 
     def all(self) -> list[NDArray]:
         """March to the end; see :meth:`results`.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
-from devito import SparseTimeFunction
+from devito import Operator, SparseTimeFunction
 from numpy.typing import NDArray
 
 from seisops.model import Model
@@ -34,6 +35,7 @@ class Workspace:
         self.u = view(self.fields.u)
         self.zeroed = [self.u] + [view(f) for layer in self.fields.layers for f in (layer.psi, layer.zeta)]
         self.filled_with = (None, None)
+        self._bound: tuple[tuple, dict] = ((), {})
 
     def moving(self, adjoint: bool) -> list[NDArray]:
         """The parts of the fields that change from step to step and are read by the next."""
@@ -47,6 +49,24 @@ class Workspace:
         ]
         return [*(self.u[level] for level in levels), *strips]
 
+    def bound(self, operator: Operator, arrays: dict, scalars: dict) -> dict:
+        """What the compiled `operator` takes: fields of the workspace, arrays in the place of others, and `scalars`.
+
+        Devito takes milliseconds to find that, longer than a small march. So it is asked once; after that only the
+        memory of the arrays is another. Among several ranks it copies points besides, and is asked every time.
+        """
+        if domain.ranks() > 1:
+            return operator.arguments(**arrays, **scalars)
+        given = {name: x for name, x in arrays.items() if isinstance(x, np.ndarray)}
+        key = (scalars, {name: x.shape for name, x in given.items()})
+        if self._bound[0] != key:
+            found = operator.arguments(**arrays, **scalars)
+            self._bound = key, {p.name: found[p.name] for p in operator.parameters}
+            for name in given:
+                # The workspace outlives the array, and must not keep it.
+                found[name]._obj.underlying_array = None
+        return self._bound[1] | {name: _pointing(self._bound[1][name], x) for name, x in given.items()}
+
     def prepare(self, model: Model) -> None:
         """A quiet wavefield in `model`."""
         for array in self.zeroed:
@@ -59,6 +79,13 @@ class Workspace:
                 axis = self.fields.u.grid.dimensions.index(layer.dimension)
                 layer.a.data[:], layer.b.data[:] = layer_profiles(model, axis)
         self.filled_with = (model.dinv, profile)
+
+
+def _pointing(described, array: NDArray):
+    """Devito's description of an array, of another of the same shape."""
+    struct = type(described._obj).from_buffer_copy(described._obj)
+    struct.data = array.ctypes.data
+    return ctypes.byref(struct)
 
 
 def layer_profiles(model: Model, axis: int) -> tuple[NDArray, NDArray]:
