@@ -162,7 +162,7 @@ class Keeper:
 
 
 def evaluate(
-    op: LinearOperator, partials: Sequence[Partial], inputs: Inputs, keeper: Keeper | None = None
+    op: LinearOperator, partials: Sequence[Partial], inputs: Inputs, keeper: Keeper | None = None, *, copy: bool = True
 ) -> list[NDArray]:
     """The partials at `inputs`, over leading batch axes.
 
@@ -176,6 +176,8 @@ def evaluate(
         gradient for the model has the model's batch axes and is summed over the others.
     keeper : Keeper, optional
         Keeps the linearisation of a forward product, or has it.
+    copy : bool
+        Without it the results may share memory with the inputs or the operator, for a caller that copies them anyway.
 
     Returns
     -------
@@ -185,7 +187,13 @@ def evaluate(
     arrays = inputs.map(np.asarray).flat()
     leads = _leads(op, inputs)
     batch = _batch(leads)
-    results = [np.zeros(shape, dtype) for shape, dtype in outputs(op, partials, inputs)]
+    wanted = outputs(op, partials, inputs)
+    if not batch:
+        # Large arrays cost what they are copied: once at most.
+        values = zip(_item(op, partials, Inputs.unflat(arrays), keeper), partials, wanted, strict=True)
+        make = np.array if copy else np.asarray
+        return [make(v.real if p.slot == "m" else v, dtype).reshape(shape) for v, p, (shape, dtype) in values]
+    results = [np.zeros(shape, dtype) for shape, dtype in wanted]
     ends = [shape_of(op, p.slot) for p in partials]
     for index in itertools.product(*map(range, batch)):
         item = [None if a is None else a[index[: len(lead)]] for a, lead in zip(arrays, leads, strict=True)]

@@ -37,7 +37,7 @@ class Mode:
 def run(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs: Inputs) -> list[tf.Tensor]:
     """The partials at once, or the node of a graph that computes them."""
     if tf.executing_eagerly():
-        return [tf.convert_to_tensor(r) for r in _compute(op, mode, partials, inputs.map(lambda t: t.numpy()))]
+        return [tf.convert_to_tensor(r) for r in _compute(op, mode, partials, inputs.map(np.asarray))]
     outputs = bridge.outputs(op, partials, inputs)
     flat = inputs.flat()
     call = {
@@ -86,7 +86,7 @@ shim.enter(TOKEN, _callback)
 def _compute(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs: Inputs) -> list[NDArray]:
     if mode.product:
         keeper = mode.keeper or Keeper(wanted=mode.keep)
-        results = bridge.evaluate(op, partials, inputs, keeper)
+        results = bridge.evaluate(op, partials, inputs, keeper, copy=False)
         if mode.keep and mode.keeper is None:
             _waiting(op).leave(keeper)
         return results
