@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
-from zoo import ROUNDING, error, operator, random, world
+from zoo import ROUNDING, SLOPE, error, operator, random, world
 
 import seisops as so
 from seisops import checks
 from seisops.propagators import kernels
-
-# How far a fitted slope may be from 1 and 2, over three and a half decades.
-SLOPE = 0.05
 
 
 def assert_derivative(function, derivative, m, **kwargs):

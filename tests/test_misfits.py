@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from zoo import DOT, ROUNDING, error, random
+from zoo import DOT, ROUNDING, SLOPE, error, random
 
 import seisops as so
 from seisops import checks
@@ -32,7 +32,7 @@ def test_gradient(misfit):
     result = checks.taylor_test(
         lambda s: misfit(s, d)[0], residual, s, dm=ds, steps=np.logspace(-3, -6, 7), verbose=False
     )
-    assert result.slopes == pytest.approx((1, 2), abs=0.05)
+    assert result.slopes == pytest.approx((1, 2), abs=SLOPE)
 
 
 @every

@@ -198,7 +198,8 @@ def test_illumination_evens_out_a_migration():
             norms.append(np.linalg.norm(op @ p.ravel()))
         return max(norms) / min(norms)
 
-    assert spread(so.compose(J @ M)) < 0.7 * spread(J)
+    # Sources and receivers each have about the square root of it; the sources' part goes.
+    assert spread(so.compose(J @ M)) < spread(J) ** (2 / 3)
 
 
 # ---------------------------------------------------------------------- what each does, on records

@@ -4,7 +4,7 @@ import pickle
 
 import numpy as np
 import pytest
-from zoo import DOT, ROUNDING, error, random, world
+from zoo import DOT, ROUNDING, SLOPE, error, random, world
 
 import seisops as so
 from seisops import checks
@@ -105,7 +105,7 @@ def test_derivatives(wide, name):
     x = random(op.dims)
     m = wide.model.m
     result = checks.taylor_test(lambda m: op.at(m=m) @ x, op.jacobian(x), m, verbose=False)
-    assert result.slopes == pytest.approx((1, 2), abs=0.05)
+    assert result.slopes == pytest.approx((1, 2), abs=SLOPE)
 
 
 def test_linearization(wide, counted):

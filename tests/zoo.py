@@ -16,6 +16,8 @@ import seisops as so
 
 # What a dot test may leave: rounding of sums over about 1e5 products, in either precision.
 DOT = {"float64": 1e-12, "float32": 1e-5}
+# How far a fitted slope of a Taylor test may be from 1 and 2, over three decades.
+SLOPE = 0.05
 # What two orders of the same sums may differ by.
 ROUNDING = 1e-12
 
