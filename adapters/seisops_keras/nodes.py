@@ -24,6 +24,9 @@ from seisops_keras import shim, spec
 # Forward products in graphs whose wavefields wait for a backward; the oldest is dropped and marched again.
 WAITING = 16
 
+# In bytes; TensorFlow takes memory that starts at a multiple as it is.
+ALIGNMENT = 64
+
 
 @dataclass(frozen=True)
 class Mode:
@@ -37,7 +40,7 @@ class Mode:
 def run(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs: Inputs) -> list[tf.Tensor]:
     """The partials at once, or the node of a graph that computes them."""
     if tf.executing_eagerly():
-        return [tf.convert_to_tensor(r) for r in _compute(op, mode, partials, inputs.map(np.asarray))]
+        return [tf.convert_to_tensor(_Taken(r)) for r in _compute(op, mode, partials, inputs.map(np.asarray))]
     outputs = bridge.outputs(op, partials, inputs)
     flat = inputs.flat()
     call = {
@@ -86,7 +89,7 @@ shim.enter(TOKEN, _callback)
 def _compute(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs: Inputs) -> list[NDArray]:
     if mode.product:
         keeper = mode.keeper or Keeper(wanted=mode.keep)
-        results = bridge.evaluate(op, partials, inputs, keeper, copy=False)
+        results = [_own(r) for r in bridge.evaluate(op, partials, inputs, keeper, copy=False)]
         if mode.keep and mode.keeper is None:
             _waiting(op).leave(keeper)
         return results
@@ -106,6 +109,25 @@ def _compute(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inpu
         next(values) if value is None else np.full(shape, value, dtype)
         for value, (shape, dtype) in zip(known, bridge.outputs(op, partials, inputs), strict=True)
     ]
+
+
+def _own(array: NDArray) -> NDArray:
+    """A copy that TensorFlow takes as it is: memory that is not aligned it would copy again, what is, share."""
+    memory = np.empty(array.nbytes + ALIGNMENT, np.uint8)
+    start = -memory.ctypes.data % ALIGNMENT
+    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+class _Taken:
+    """An array that a tensor may share. A plain one TensorFlow would copy, whoever owns it."""
+
+    def __init__(self, array: NDArray) -> None:
+        self._array = array
+
+    def __array__(self, dtype=None, copy=None) -> NDArray:
+        return self._array
 
 
 def _without_march(partial: Partial, inputs: Inputs) -> float | None:

@@ -20,9 +20,9 @@ except ImportError:
     pack_tangents = None
 
 
-def recorded(tensor: tf.Tensor) -> bool:
-    """Whether a tape or a forward accumulator follows `tensor`. Without an answer all are taken to be followed."""
-    return PossibleTapeGradientTypes is None or bool(PossibleTapeGradientTypes([tensor]))
+def recorded(*tensors: tf.Tensor) -> bool:
+    """Whether a tape or a forward accumulator follows one of `tensors`. Without an answer all are taken to be."""
+    return PossibleTapeGradientTypes is None or bool(PossibleTapeGradientTypes(tensors))
 
 
 def forward_mode(tensors: Sequence[tf.Tensor]) -> bool:

@@ -169,6 +169,9 @@ def _form(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs:
     """The partials of an operator's form; their derivatives are partials again."""
     flat = inputs.flat()
     places = [i for i, t in enumerate(flat) if t is not None]
+    if tf.executing_eagerly() and not shim.recorded(*(flat[i] for i in places)):
+        # A custom gradient costs more than many a product.
+        return run(op, mode, partials, inputs)
 
     @tf.custom_gradient
     def form(*given):

@@ -283,6 +283,13 @@ def test_forward_accumulator_is_right_or_raises(double, near):
         return accumulator.jvp(y)
 
     near(run(x, m), 2 * (double.F @ double.q) + J @ double.dm)
+    # Forward over reverse: the tape follows the one, the accumulator the other.
+    with tf.autodiff.ForwardAccumulator(m, dm) as accumulator:
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = tf.reduce_sum(double.w * layer(x, m=m))
+        gx = tape.gradient(value, x)
+    near(accumulator.jvp(gx), double.F.H.jacobian(double.w) @ double.dm)
     with pytest.raises(NotImplementedError, match=r"layer\.jvp"):
         tf.function(run)(x, m)
     with tf.autodiff.ForwardAccumulator(x, 2 * x) as accumulator:

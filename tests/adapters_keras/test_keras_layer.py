@@ -225,11 +225,43 @@ def test_complex_layer():
 
 
 @pytest.mark.row("Precision", "output that is the input", "a copy")
-def test_output_owns_its_memory():
-    x = tf.Variable(np.arange(4.0))
-    y = apply(pylops.Identity(4), x)
-    x.assign(np.zeros(4))
-    assert np.array_equal(y, np.arange(4.0))
+@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [4, 1 << 16])
+def test_output_owns_its_memory(size, dtype, watched):
+    x = tf.Variable(np.arange(size, dtype=dtype))
+    with tf.GradientTape(watch_accessed_variables=watched):
+        y = apply(pylops.Identity(size, dtype=dtype), x)
+    x.assign(np.zeros(size, dtype))
+    assert y.dtype == dtype and np.array_equal(y, np.arange(size))
+
+
+class SameMemory(pylops.LinearOperator):
+    """Doubles its input, into one array, which lies where TensorFlow would take it as it is."""
+
+    def __init__(self, n, dtype):
+        super().__init__(dtype=dtype, shape=(n, n))
+        memory = np.empty(n + 64, dtype)
+        start = (-memory.ctypes.data % 64) // memory.itemsize
+        self.result = memory[start : start + n]
+
+    def _matvec(self, x):
+        self.result[:] = 2 * x
+        return self.result
+
+    _rmatvec = _matvec
+
+
+@pytest.mark.row("Precision", "an operator that gives the same array every time", "a copy")
+@pytest.mark.parametrize("mode", [lambda f: f, tf.function])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("size", [4, 1 << 16])
+def test_output_is_not_the_operators_memory(size, dtype, mode):
+    layer = mode(Layer(SameMemory(size, dtype)))
+    ones, twos = (tf.fill([size], tf.constant(value, dtype)) for value in (1, 2))
+    first = layer(ones)
+    layer(twos)
+    assert np.array_equal(first, 2 * np.ones(size))
 
 
 # ---------------------------------------------------------------------- messages
