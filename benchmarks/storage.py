@@ -33,6 +33,10 @@ def scene(cells, steps):
 
 def measure(storage: str, cells, steps, repeat: int) -> dict:
     """The median time of a gradient, its peak memory over that of a forward product, and the gradient itself."""
+    with so.config(storage=eval(f"so.storage.{storage}")):
+        # Programs take memory too, once; what is measured is what grows with the grid and the steps.
+        small, q = scene((61, 41), 400)
+        so.fwi(small, q, small @ q)
     F, q = scene(cells, steps)
     d = F.at(m=0.99 * F.model.m) @ q
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -17,6 +17,7 @@ import seisops as so
 from seisops import checks
 from seisops.propagators import marching
 from seisops.storage import Auto, Checkpointed, Disk, Frequencies, Half, Memory, Subsampled, checkpointed
+from seisops.storage.base import Wave
 
 # The wavelet of the world below has nothing beyond this, in kHz.
 FMAX = 0.036
@@ -27,7 +28,7 @@ APPROXIMATE = 0.01
 @lru_cache
 def longer(kind: str = "2d") -> World:
     """A world of ten blocks of time steps, the last of them incomplete, with a wavelet for its source."""
-    w = World(**{**KINDS[kind], "t": 456.0})
+    w = World(**{**KINDS[kind], "t": 340.0})
     assert 9 * so.storage.base.BLOCK < w.A.nt < 10 * so.storage.base.BLOCK
     w.q = so.ricker(w.src, f0=0.012, t0=125.0)
     w.wave = w.F @ w.q
@@ -100,6 +101,19 @@ def test_the_same_bit_for_bit(storage, name):
     for _ in range(2):
         assert np.array_equal(J @ dm, kept @ dm)
         assert np.array_equal(J.H @ y, kept.H @ y)
+
+
+@pytest.mark.parametrize("storage", ["disk", "one checkpoint", "four checkpoints"])
+def test_marches_again_within_marches_again(storage):
+    """A background of a third derivative is itself marched over one, and goes back in it."""
+
+    def products(storage):
+        with so.config(storage=STORAGES[storage]()):
+            third = w.F.jacobian(w.q).jacobian(w.dm).jacobian(w.dm), w.J.H.jacobian(w.wave).jacobian(w.dm)
+            return [third[0] @ w.dm, third[0].H @ w.wave, third[1] @ w.dm, third[1].H @ w.dm]
+
+    w = longer()
+    assert all(np.array_equal(a, b) for a, b in zip(products(storage), products("memory"), strict=True))
 
 
 @pytest.mark.parametrize("storage", BITWISE[1:])
@@ -175,6 +189,7 @@ def test_checkpoints_march_as_often_as_revolve_says(snapshots, counted):
     last = nt - 9 * block
     advanced, handed = sweeps(snapshots, 10)
     assert handed == 10
+    assert advanced == checkpointed.advances(snapshots, 10)
     # All blocks but the last, which is shorter, are advanced over; every block is handed out once; one adjoint march.
     expected = (advanced * block + 9 * block + last) / nt + 1
     assert float(counted(lambda: J.H @ w.wave[[0]], shots=1)) == pytest.approx(expected, abs=1e-9)
@@ -182,6 +197,14 @@ def test_checkpoints_march_as_often_as_revolve_says(snapshots, counted):
     # What a forward product leaves is the first sweep.
     left = expected - 9 * block / nt
     assert float(counted(lambda: pulled.pull(w.wave[[0]]), shots=1)) == pytest.approx(left, abs=1e-9)
+
+
+@pytest.mark.parametrize("blocks, states", [(1, 1), (2, 1), (84, 9), (500, 25)])
+def test_default_is_the_fewest_checkpoints_that_march_little(blocks, states):
+    wave = Wave(blocks * so.storage.base.BLOCK, (4, 4), np.dtype("float32"), 1.0)
+    assert Checkpointed().count(wave) == states
+    assert sweeps(states, blocks)[0] <= checkpointed.AGAIN * blocks
+    assert states == 1 or sweeps(states - 1, blocks)[0] > checkpointed.AGAIN * blocks
 
 
 def test_two_threads_share_a_jacobian():
@@ -255,7 +278,7 @@ def test_the_estimate(capsys):
     assert estimate.background == 2 * wave.nbytes
     assert estimate.total == estimate.marching + estimate.wavefields + estimate.background
     printed = capsys.readouterr().out
-    for word in ("Pr @ A @ S.H", "* Memory()", "Half()", "Checkpointed(3 states)", "Disk (", "free memory", "in all"):
+    for word in ("Pr @ A @ S.H", "* Memory()", "Half()", "Checkpointed(2 states)", "Disk (", "free memory", "in all"):
         assert word in printed
     with so.config(storage=Half()):
         assert w.F.jacobian(w.q).memory(verbose=False).background == wave.nbytes // 2
@@ -286,7 +309,7 @@ def test_a_run_that_cannot_fit_raises_with_the_table(monkeypatch):
     before = marching.marches
     with pytest.raises(MemoryError, match=r"(?s)Memory\(\) needs more than the free memory.*Checkpointed\(.*Disk"):
         _ = J @ w.dm
-    with pytest.raises(MemoryError, match=r"(?s)Checkpointed\(3 states\) needs more.*free memory +9.77 KB"):
+    with pytest.raises(MemoryError, match=r"(?s)Checkpointed\(2 states\) needs more.*free memory +9.77 KB"):
         _ = w.F.jacobian(w.q) @ w.dm
     assert marching.marches == before
 

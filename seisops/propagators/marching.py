@@ -77,7 +77,7 @@ class Marching:
         with quiet(), ExitStack() as stack:
             self.operator = kernel(self.spec)
             self.space = stack.enter_context(workspaces.borrow(self.spec, self.model, self.block, npoints))
-            self.space.prepare(self.model)
+            self.begin()
             fields = (self.space.fields.source, *self.space.fields.measures)
             self.ports = [
                 _Port(term, f, self, measures=tag != "src")
@@ -143,6 +143,10 @@ class Marching:
     def results(self) -> list[NDArray]:
         """What every measure saw; None for what went into a history."""
         return [port.result() for port in self.ports[1:]]
+
+    def begin(self) -> None:
+        """Stand before the first step again."""
+        self.space.prepare(self.model)
 
     def state(self) -> list[NDArray]:
         """All that the next block depends on."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 # Steps that are read and written at once, a multiple of the 3 levels of the wavefield: few enough to weigh little,
 # enough to hide the cost of a call.
-BLOCK = 24
+BLOCK = 18
 
 
 @dataclass(frozen=True)
