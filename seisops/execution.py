@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from tqdm.auto import tqdm
 
 from seisops import parcels
+from seisops.blas import one_thread
 from seisops.propagators import domain
 from seisops.storage import Auto, Storage
 
@@ -142,7 +143,7 @@ def map_shots(task: Task, nsrc: int, cells: int) -> Iterator:
     """
     settings = _config.get()
     executor = settings.executor
-    with _bar(settings, nsrc) as bar:
+    with _bar(settings, nsrc) as bar, one_thread:
         for result in _results(task, nsrc, cells, executor):
             if bar is not None:
                 bar.update()
@@ -220,7 +221,8 @@ def _run_here(parcel: parcels.Parcel):
     task, settings, threads, cells = thing
     token = _config.set(settings)
     try:
-        return _Alone(task, _share(threads or cores(), cells))(0)
+        with one_thread:
+            return _Alone(task, _share(threads or cores(), cells))(0)
     finally:
         _config.reset(token)
 
