@@ -62,6 +62,10 @@ def config(**settings) -> Iterator[Config]:
         inject in the order they come by, and results differ in their last digits from run to run; a survey of several
         shots below a million cells, which run with a thread each, is reproducible anyway.
 
+    Notes
+    -----
+    While shots run, NumPy's linear algebra has one thread, in the whole process: others would spin on cores that march.
+
     Raises
     ------
     TypeError

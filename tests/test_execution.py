@@ -8,6 +8,7 @@ from multiprocessing import get_context
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 from zoo import ROUNDING, error, world
 
 import seisops as so
@@ -244,3 +245,23 @@ def test_reproducible():
     with so.config(reproducible=True):
         first = B @ d
         assert all(np.array_equal(B @ d, first) for _ in range(3))
+
+
+@pytest.mark.parametrize("executor", [None, ThreadPoolExecutor(2)])
+def test_linear_algebra_has_one_thread_while_shots_run(executor):
+    """Its threads would spin on cores that march; what the user has set comes back."""
+
+    def threads():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    def misfit(d_syn, d_obs):
+        seen.append(threads())
+        return 0.5 * float(np.sum((d_syn - d_obs) ** 2)), d_syn - d_obs
+
+    w, seen = world("2d"), []
+    d = np.zeros(w.F.dimsd)
+    with threadpool_limits(limits=2, user_api="blas"), so.config(executor=executor):
+        before = threads()
+        so.fwi(w.F, w.q, d, misfit=misfit)
+        assert threads() == before == {2}
+    assert seen == [{1}] * w.src.nsrc
