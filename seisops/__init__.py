@@ -3,11 +3,13 @@
 from seisops import algebra, checks, imaging, misfits, models, preconditioners, segy, storage, wavelets
 from seisops import plotting as plot
 from seisops.algebra import compose, no_fusion
+from seisops.batches import random_batches
 from seisops.encoding import Encoding, reciprocal
+from seisops.estimation import estimate_wavelet
 from seisops.execution import config
 from seisops.geometry import Geometry
 from seisops.model import Model
-from seisops.objectives import estimate_wavelet, fwi, hessian, lsrtm, random_batches
+from seisops.objectives import fwi, hessian, lsrtm
 from seisops.operators import LRWF, Jacobian, Modeling, Projection, Propagation, Scattering, VirtualSource
 from seisops.wavelets import ricker
 from seisops.windows import aperture

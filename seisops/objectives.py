@@ -1,4 +1,4 @@
-r"""Objective functions with their gradients, for any optimiser; their Hessian; and the source that explains the data.
+r"""Objective functions with their gradients, for any optimiser; and their Hessian.
 
 Two slots stand in every objective, filled with operators of :mod:`seisops.preconditioners` or any other of PyLops:
 ``data_precon`` is a linear operator P that both records pass before they are compared, ``model_precon`` a change of
@@ -9,34 +9,19 @@ variables M from p to the model:
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import ceil
+from typing import Any
 
 import numpy as np
-import pylops
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from pylops import BlockDiag, LinearOperator
 
-from seisops.algebra import (
-    Adjoint,
-    Chain,
-    SeismicOperator,
-    ShotIndex,
-    Sum,
-    apply,
-    check_finite,
-    compose,
-    describe,
-    product,
-)
+from seisops.algebra import Chain, SeismicOperator, ShotIndex, Sum, apply, check_finite, compose, describe, product
 from seisops.execution import map_shots
 from seisops.geometry import shot_indices
 from seisops.misfits import L2
-from seisops.operators import Projection
-from seisops.wavelets import UndersampledWarning
 
 Misfit = Callable[[NDArray, NDArray], tuple[float, NDArray]]
 LEAST_SQUARES = L2()
@@ -66,7 +51,8 @@ def fwi(
     q : array of ``F.dims``
         The source.
     d : array of ``F.dimsd``
-        The observed data.
+        The observed data. Those that stay in files until they are asked for, such as :func:`seisops.segy.read` gives
+        or a dataset of h5py, are read shot by shot, by whatever process models the shot.
     misfit : callable
         ``(d_syn, d_obs) -> value, residual`` on the records of one shot, see :mod:`seisops.misfits`.
     data_precon : operator on data, optional
@@ -109,15 +95,18 @@ def fwi(
     >>> minimize(f, model.m.ravel(), method="L-BFGS-B", **options).fun < value
     True
     """
-    op, q, d = _observed(F, q, d, data_precon, shots)
+    op, q, d = observed(F, q, d, shots)
+    P = _precon(data_precon, shots)
+    whole = op if P is None else product(P, op)
     if model_precon is not None and model_precon.shape[0] != op.model.m.size:
         raise ValueError(f"{describe(model_precon)} gives no model of shape {op.model.shape}.")
 
-    if op.separable and op.nsrc > 1:
-        # A shot at a time, so that no more backgrounds exist than shots run at once.
-        parts = map_shots(_EachShot(partial(_part, misfit), op, q, d), op.nsrc, int(np.prod(op.model.padded_shape)))
+    if whole.separable and op.nsrc > 1:
+        # A shot at a time, so that no more backgrounds and records exist than shots run at once.
+        task = _EachShot(partial(_part, misfit), op, P, q, d)
+        parts = map_shots(task, op.nsrc, int(np.prod(op.model.padded_shape)))
     else:
-        parts = [_part(misfit, op, q, d)]
+        parts = [_part(misfit, op, P, q, d)]
     total, gradient = 0.0, np.zeros(op.model.m.size)
     for value, part in parts:
         total, gradient = total + value, gradient + part
@@ -179,12 +168,8 @@ def lsrtm(
     >>> so.lsrtm(J, d, -1e-9 * gradient, model_precon=M)[0] < value
     True
     """
-    op = compose(J)
-    d = _data(op, d)
-    if shots is not None:
-        chosen = _chosen(op, shots)
-        op, d = op[chosen], op.shots_out(d, chosen)
-    op, d = _behind(data_precon, op, d, shots)
+    op, d = _of_shots(compose(J), d, shots)
+    op, d = _behind(_precon(data_precon, shots), op, d)
     whole = op if model_precon is None else product(op, compose(model_precon))
     synthetic = np.zeros(op.dimsd) if dm is None else apply(whole, np.asarray(dm))
     value, residual = _evaluate(op, misfit, synthetic, d)
@@ -248,7 +233,8 @@ def hessian(
             f"The Hessian needs the second derivative of the misfit: give {misfit!r} a method curvature(d_syn, d_obs) "
             "that returns it as a PyLops operator."
         )
-    op, q, d = _observed(F, q, d, data_precon, shots)
+    op, q, d = observed(F, q, d, shots)
+    op, d = _behind(_precon(data_precon, shots), op, d)
     synthetic, J = op.linearize(q)
     _, residual = _evaluate(op, misfit, synthetic, d)
     W = BlockDiag([misfit.curvature(s, o) for s, o in _by_shot(op, np.asarray(synthetic, np.float64), d)])
@@ -256,118 +242,30 @@ def hessian(
     return H if model_precon is None else product(compose(model_precon).H, H, compose(model_precon))
 
 
-def estimate_wavelet(
-    F: SeismicOperator, q: ArrayLike, d: ArrayLike, *, iterations: int = 20, damp: float = 0.0
-) -> NDArray:
-    r"""The wavelet, one for all sources, that explains the data best: linear least squares.
-
-    .. math:: \min_w\; \|F\,(q + B\,w) - d\|^2 + \epsilon^2 \|w\|^2
-
-    where B puts the same wavelet at every source.
-
-    Parameters
-    ----------
-    F : operator from data, such as ``Pr @ A @ Ps.H`` or ``P @ Pr @ A @ Ps.H``
-        In the current model. Mute what the model does not explain, and fewer shots will do: ``F[::4]``.
-    q : array of ``F.dims``
-        The first guess; zero will do.
-    d : array of ``F.dimsd``
-        The observed data.
-    iterations : int
-        Of CGLS, of two marches a shot each. Few are enough: the operator is a convolution.
-    damp : float
-        The weight epsilon of what is added to `q`.
-
-    Returns
-    -------
-    array of ``F.dims``
-        The sources with the estimated wavelet.
-
-    Raises
-    ------
-    ValueError
-        If the data do not fit the operator or are not finite, or its sources are no points, as many in every shot.
-
-    References
-    ----------
-    R. G. Pratt, 1999, Seismic waveform inversion in the frequency domain, Part 1, Geophysics 64.
-
-    Examples
-    --------
-    >>> import numpy as np, seisops as so
-    >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
-    >>> src = so.Geometry([[[250, 20]]], dt=2, t=300)
-    >>> rec = so.Geometry([[[100, 55.5], [400, 55.5]]], dt=2, t=300)
-    >>> F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
-    >>> d = F @ so.ricker(src, f0=0.02)
-    >>> q = so.estimate_wavelet(F, np.zeros(src.shape), d)
-    >>> bool(np.linalg.norm(F @ q - d) < 0.01 * np.linalg.norm(d))
-    True
-    """
-    op, q, d = _observed(F, q, d, None, None)
-    sources = _end(op, -1)
-    if not (isinstance(sources, Adjoint) and isinstance(sources.op, Projection) and len(op.dims) > 1):
-        raise ValueError(f"A wavelet belongs to point sources, as many in every shot: F must end in Ps.H, got {op}.")
-    # The transpose of a sum over all sources.
-    nt = op.dims[-1]
-    B = pylops.Sum((op.shape[1] // nt, nt), axis=0, dtype=op.dtype).H
-    with warnings.catch_warnings():
-        # A search direction of the solver is no wavelet.
-        warnings.simplefilter("ignore", UndersampledWarning)
-        w = pylops.cgls(op @ B, (d - op @ q).ravel(), niter=iterations, damp=damp, tol=0)[0]
-    return q + (B @ w).reshape(op.dims)
-
-
-def random_batches(nsrc: int, size: int, *, seed: int | np.random.Generator | None = None) -> list[NDArray]:
-    r"""Batches of shots that together hold every shot once, in random order.
-
-    The sum over a batch, times nsrc / len(batch), is an unbiased estimate of the sum over all shots.
-
-    Parameters
-    ----------
-    nsrc : int
-        Number of shots.
-    size : int
-        Shots of a batch; fewer where nsrc is no multiple of it.
-    seed : int or numpy.random.Generator, optional
-
-    Returns
-    -------
-    list of int arrays
-        For ``shots=`` of :func:`fwi`, or ``F[batch]``.
-
-    Raises
-    ------
-    ValueError
-        If a batch would hold no shot, or more than there are.
-
-    Examples
-    --------
-    >>> import seisops as so
-    >>> [len(batch) for batch in so.random_batches(16, 4, seed=0)]
-    [4, 4, 4, 4]
-    """
-    if not 1 <= size <= nsrc:
-        raise ValueError(f"A batch holds 1 to {nsrc} of {nsrc} shots, not {size}.")
-    order = np.random.default_rng(seed).permutation(nsrc)
-    return [np.sort(batch) for batch in np.array_split(order, ceil(nsrc / size))]
-
-
 # ---------------------------------------------------------------------- what they share
 
 
-def _observed(F, q, d, data_precon, shots) -> tuple[SeismicOperator, NDArray, NDArray]:
-    """P F, the source and P d, of the chosen shots."""
+def observed(F, q: ArrayLike, d: ArrayLike, shots: ShotIndex | None = None) -> tuple[SeismicOperator, NDArray, Data]:
+    """F, the source and the data of the chosen shots."""
     op = compose(F)
     if not isinstance(op, SeismicOperator):
         raise ValueError(f"{describe(op)} holds no operator of this library: it does not depend on m.")
-    q, d = op._as_input(q), _data(op, d)
+    q = op._as_input(q)
     check_finite(op, q)
-    if shots is not None:
-        chosen = _chosen(op, shots)
-        op, q, d = op[chosen], op.shots_in(q, chosen), op.shots_out(d, chosen)
-    op, d = _behind(data_precon, op, d, shots)
+    q = q if shots is None else op.shots_in(q, _chosen(op, shots))
+    op, d = _of_shots(op, d, shots)
     return op, q, d
+
+
+def _of_shots(op: LinearOperator, d: ArrayLike, shots: ShotIndex | None) -> tuple[LinearOperator, Data]:
+    """`op` and its data, of the chosen shots."""
+    if np.prod(np.shape(d)) != op.shape[0]:
+        raise ValueError(f"The data have shape {np.shape(d)}, {describe(op)} gives {op.dimsd}.")
+    d = Unread(d, range(op.nsrc)) if _stays_unread(op, d) else read(op, d)
+    if shots is None:
+        return op, d
+    chosen = _chosen(op, shots)
+    return op[chosen], _records(op, d, chosen)
 
 
 def _chosen(op: LinearOperator, shots: ShotIndex) -> list[int]:
@@ -380,30 +278,63 @@ def _chosen(op: LinearOperator, shots: ShotIndex) -> list[int]:
     return shot_indices(shots, op.nsrc)
 
 
-def _data(op: LinearOperator, d: ArrayLike) -> NDArray:
+@dataclass(frozen=True)
+class Unread:
+    """Records of `shots`, which stay where they are until they are asked for."""
+
+    data: Any
+    shots: Sequence[int]
+
+    def __getitem__(self, chosen: Sequence[int]) -> Unread:
+        shots = [self.shots[i] for i in chosen]
+        # What another process gets tells of no other shots; and a slice is what every lazy array understands.
+        return Unread(self.data[shots[0] : shots[0] + 1], [0]) if len(shots) == 1 else Unread(self.data, shots)
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
+        return np.asarray(np.concatenate([np.ravel(self.data[i : i + 1]) for i in self.shots]), dtype)
+
+
+Data = NDArray | Unread
+
+
+def _stays_unread(op: LinearOperator, d: ArrayLike) -> bool:
+    """Whether `d` is no array, but hands out the records of a shot."""
+    if isinstance(d, np.ndarray) or not hasattr(d, "__getitem__") or not getattr(op, "separable", False):
+        return False
+    return tuple(getattr(d, "shape", ())) == op.dimsd and len(d) == op.nsrc > 1
+
+
+def read(op: LinearOperator, d: ArrayLike) -> NDArray:
+    """The data as an array, which is finite."""
     d = np.asarray(d)
-    if d.size != op.shape[0]:
-        raise ValueError(f"The data have shape {d.shape}, {describe(op)} gives {op.dimsd}.")
     if not np.all(np.isfinite(d)):
         raise ValueError(f"The data have {int(np.sum(~np.isfinite(d)))} samples that are not finite.")
     return d.reshape(op.dimsd)
 
 
-def _part(misfit: Misfit, op: SeismicOperator, source: NDArray, observed: NDArray) -> tuple[float, NDArray]:
+def _records(op: LinearOperator, d: Data, chosen: Sequence[int]) -> Data:
+    return d[chosen] if isinstance(d, Unread) else op.shots_out(d, chosen)
+
+
+def _part(
+    misfit: Misfit, op: SeismicOperator, P: LinearOperator | None, source: NDArray, d: Data
+) -> tuple[float, NDArray]:
     """The misfit of one shot and its gradient in the model, flat."""
+    op, d = _behind(P, op, d)
     synthetic, J = op.linearize(source)
-    value, residual = _evaluate(op, misfit, synthetic, observed)
+    value, residual = _evaluate(op, misfit, synthetic, d)
     return value, J.rmatvec(residual)
 
 
 @dataclass(frozen=True)
 class _EachShot:
-    """A function of an operator, what it takes and what was observed, shot by shot."""
+    """A function of an operator, one on its records, what it takes and what was observed, shot by shot."""
 
-    function: Callable[[SeismicOperator, NDArray, NDArray], tuple]
+    function: Callable[..., tuple]
     op: SeismicOperator
+    P: SeismicOperator | None
     x: NDArray
-    d: NDArray
+    d: Data
 
     def __call__(self, i: int) -> tuple:
         return self.function(*self._part(i))
@@ -412,16 +343,22 @@ class _EachShot:
         return _EachShot(self.function, *self._part(i))
 
     def _part(self, i: int) -> tuple:
-        return self.op[[i]], self.op.shots_in(self.x, [i]), self.op.shots_out(self.d, [i])
+        P = None if self.P is None else self.P[[i]]
+        return self.op[[i]], P, self.op.shots_in(self.x, [i]), _records(self.op, self.d, [i])
 
 
-def _behind(P: LinearOperator | None, op, d: NDArray, shots: ShotIndex | None) -> tuple[LinearOperator, NDArray]:
-    """P op and P d, where op and d are of the chosen shots already."""
+def _precon(P: LinearOperator | None, shots: ShotIndex | None) -> LinearOperator | None:
+    """The part of P that acts on the chosen shots."""
     if P is None:
-        return op, d
+        return None
     P = compose(P)
-    P = P if shots is None else P[_chosen(P, shots)]
-    return product(P, op), apply(P, d)
+    return P if shots is None else P[_chosen(P, shots)]
+
+
+def _behind(P: LinearOperator | None, op: LinearOperator, d: Data) -> tuple[LinearOperator, NDArray]:
+    """P op and P d."""
+    d = read(op, d)
+    return (op, d) if P is None else (product(P, op), apply(P, d))
 
 
 def _evaluate(op: LinearOperator, misfit: Misfit, d_syn: NDArray, d_obs: NDArray) -> tuple[float, NDArray]:
@@ -440,13 +377,13 @@ def _evaluate(op: LinearOperator, misfit: Misfit, d_syn: NDArray, d_obs: NDArray
 
 def _by_shot(op: LinearOperator, *data: NDArray) -> list[tuple[NDArray, ...]]:
     """The records of every shot, or all of them where `op` does not tell shots apart."""
-    last = _end(op, 0)
+    last = end(op, 0)
     if not getattr(last, "separable", False) or last.nsrc == 1:
         return [data]
     return [tuple(last.shots_out(d, [i]) for d in data) for i in range(last.nsrc)]
 
 
-def _end(op: LinearOperator, i: int) -> LinearOperator:
+def end(op: LinearOperator, i: int) -> LinearOperator:
     """The factor that makes the output of `op` (0), or takes its input (-1)."""
     while isinstance(op, (Chain, Sum)):
         op = op.factors[i] if isinstance(op, Chain) else op.terms[0]

@@ -9,7 +9,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
-from zoo import ROUNDING, error, world
+from zoo import ROUNDING, Stored, error, world
 
 import seisops as so
 from seisops import checks, parcels
@@ -63,6 +63,13 @@ def test_processes_give_the_same(processes, name):
     expected = PRODUCTS[name](w)
     with so.config(executor=processes):
         assert np.array_equal(PRODUCTS[name](w), expected)
+
+
+def test_a_process_gets_the_records_of_its_shots_alone():
+    w = world("2d")
+    expected = so.fwi(w.F, w.q, w.d)[1]
+    with so.config(executor=Elsewhere()):
+        assert np.array_equal(so.fwi(w.F, w.q, Stored(w.d))[1], expected)
 
 
 @pytest.mark.parametrize("name", PRODUCTS)

@@ -4,7 +4,7 @@ import numpy as np
 import pylops
 import pytest
 from scipy.optimize import minimize
-from zoo import DOT, ROUNDING, SLOPE, error, operator, random, world
+from zoo import DOT, ROUNDING, SLOPE, Stored, error, operator, random, world
 
 import seisops as so
 from seisops import checks
@@ -217,6 +217,36 @@ def test_batches_are_unbiased():
     parts = [so.fwi(c.F, c.q, c.d, shots=batch) for batch in so.random_batches(2, 1, seed=0)]
     assert np.mean([2 * v for v, _ in parts]) == pytest.approx(whole[0], rel=ROUNDING)
     assert error(np.mean([2 * g for _, g in parts], axis=0), whole[1]) <= ROUNDING
+
+
+@pytest.mark.parametrize("shots", [None, [1], [1, 0]])
+def test_records_stored_elsewhere_come_shot_by_shot(shots):
+    c = Case()
+    d = Stored(c.d)
+    value, gradient = so.fwi(c.F, c.q, d, shots=shots, **c.slots())
+    assert sorted((i.start, i.stop) for i in d.asked) == [(i, i + 1) for i in sorted(shots or (0, 1))]
+    expected = so.fwi(c.F, c.q, c.d, shots=shots, **c.slots())
+    assert value == expected[0] and np.array_equal(gradient, expected[1])
+
+
+@pytest.mark.parametrize("name", ["Pr A Ps.H", "M F"])
+def test_records_stored_elsewhere_come_at_once_where_an_operator_mixes_shots(name):
+    c = Case(name)
+    P = pylops.Diagonal(random(c.d.size, 7), dtype="float64")
+    d = Stored(c.d)
+    value, gradient = so.fwi(c.F, c.q, d, data_precon=P)
+    expected = so.fwi(c.F, c.q, c.d, data_precon=P)
+    assert d.asked and value == expected[0] and np.array_equal(gradient, expected[1])
+
+
+def test_records_stored_elsewhere_are_looked_at():
+    c = Case()
+    d = Stored(c.d.copy())
+    d.d[1, 0, 3] = np.nan
+    with pytest.raises(ValueError, match="The data have 1 samples that are not finite"):
+        so.fwi(c.F, c.q, d)
+    with pytest.raises(ValueError, match="The data have shape"):
+        so.fwi(c.F, c.q, Stored(c.d[:, 1:]))
 
 
 @pytest.mark.parametrize("nsrc, size", [(16, 4), (10, 4), (3, 3), (5, 1)])

@@ -218,6 +218,32 @@ def test_shots_are_data_of_the_operators(path):
     assert np.array_equal(F.H @ data, F.H @ d)
 
 
+@pytest.mark.parametrize("receivers", ["rec", "ragged"])
+def test_fwi_reads_a_shot_at_a_time(path, receivers, monkeypatch):
+    w = world("2d-float32")
+    rec = getattr(w, receivers)
+    F, q = w.samplers(rec), w.q.astype("float32")
+    so.segy.write(path, F @ q, w.src, rec)
+    data = so.segy.read(path)[0]
+    d = np.asarray(data)
+    read = []
+    record = so.segy.Shots._record
+
+    def counting(self, i):
+        read.append(len(self))
+        return record(self, i)
+
+    monkeypatch.setattr(so.segy.Shots, "_record", counting)
+    q, P = 1.1 * q, so.preconditioners.time_derivative(rec, 0.5)
+    for options in ({}, {"data_precon": P}, {"shots": [1]}):
+        read.clear()
+        value, gradient = so.fwi(F, q, data, **options)
+        # Each from what tells of no other shot, which is what another process gets.
+        assert read == [1] * len(options.get("shots", range(len(data))))
+        expected = so.fwi(F, q, d, **options)
+        assert value == expected[0] and np.array_equal(gradient, expected[1])
+
+
 # ---------------------------------------------------------------------- shots
 
 
