@@ -1,4 +1,4 @@
-"""What each storage costs: peak memory, time and error of one gradient, each in a process of its own.
+"""What each storage costs: peak memory and error of one gradient, each in a process of its own, and interleaved times.
 
 python benchmarks/storage.py [--cells 401 201] [--steps 1500] [--repeat 5]
 """
@@ -31,24 +31,38 @@ def scene(cells, steps):
     return F, so.ricker(src, f0=0.010)
 
 
-def measure(storage: str, cells, steps, repeat: int) -> dict:
-    """The median time of a gradient, its peak memory over that of a forward product, and the gradient itself."""
-    with so.config(storage=eval(f"so.storage.{storage}")):
+def chosen(storage: str):
+    """A context with the storage of this name."""
+    return so.config(storage=eval(f"so.storage.{storage}"))
+
+
+def measure(storage: str, cells, steps) -> dict:
+    """The peak memory of a gradient over that of a forward product, and the gradient itself."""
+    with chosen(storage):
         # Programs take memory too, once; what is measured is what grows with the grid and the steps.
         small, q = scene((61, 41), 400)
         so.fwi(small, q, small @ q)
     F, q = scene(cells, steps)
     d = F.at(m=0.99 * F.model.m) @ q
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    times = []
-    with so.config(storage=eval(f"so.storage.{storage}")):
+    with chosen(storage):
         _, gradient = so.fwi(F, q, d)
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-        for _ in range(repeat):
-            start = time.perf_counter()
-            _, gradient = so.fwi(F, q, d)
-            times.append(time.perf_counter() - start)
-    return {"seconds": float(np.median(times)), "bytes": 1024 * peak, "gradient": gradient.ravel().tolist()}
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return {"bytes": 1024 * peak, "gradient": gradient.ravel().tolist()}
+
+
+def interleaved(cells, steps, repeat: int) -> dict[str, list[float]]:
+    """Times of gradients, all storages in turns; the first turn fills caches and does not count."""
+    F, q = scene(cells, steps)
+    d = F.at(m=0.99 * F.model.m) @ q
+    times = {storage: [] for storage in STORAGES}
+    for _ in range(repeat + 1):
+        for storage in STORAGES:
+            with chosen(storage):
+                start = time.perf_counter()
+                so.fwi(F, q, d)
+                times[storage].append(time.perf_counter() - start)
+    return {storage: t[1:] for storage, t in times.items()}
 
 
 def main() -> None:
@@ -59,22 +73,25 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
-        print(json.dumps(measure(args.one, args.cells, args.steps, args.repeat)))
+        print(json.dumps(measure(args.one, args.cells, args.steps)))
         return
     F, _ = scene(args.cells, args.steps)
     full = F.factors[1].wave().nbytes
     print(F.model, f"{args.steps} steps: a whole background is {full / 2**20:.0f} MB")
     print(f"{'storage':24} {'peak memory':>12} {'of a whole':>11} {'time':>8} {'of Memory':>10} {'gradient error':>15}")
-    sure = None
-    for storage in STORAGES:
+    found = []
+    for storage in STORAGES:  # before this process grows, whose size its children begin with
         command = [sys.executable, "-W", "ignore", __file__, "--one", storage, "--steps", str(args.steps)]
-        command += ["--repeat", str(args.repeat), "--cells", *map(str, args.cells)]
-        found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-        sure = sure or found
-        a, b = np.array(found["gradient"]), np.array(sure["gradient"])
+        command += ["--cells", *map(str, args.cells)]
+        found.append(json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
+    times = interleaved(args.cells, args.steps, args.repeat)
+    sure = np.array(found[0]["gradient"])
+    for storage, one in zip(STORAGES, found, strict=True):
+        ratio = np.median(np.divide(times[storage], times[STORAGES[0]]))
+        error = np.linalg.norm(one["gradient"] - sure) / np.linalg.norm(sure)
         print(
-            f"{storage:24} {found['bytes'] / 2**20:9.0f} MB {found['bytes'] / full:11.3f} {found['seconds']:6.2f} s "
-            f"{found['seconds'] / sure['seconds']:10.2f} {np.linalg.norm(a - b) / np.linalg.norm(b):15.1e}"
+            f"{storage:24} {one['bytes'] / 2**20:9.0f} MB {one['bytes'] / full:11.3f} "
+            f"{np.median(times[storage]):6.2f} s {ratio:10.2f} {error:15.1e}"
         )
 
 

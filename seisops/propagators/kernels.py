@@ -271,6 +271,9 @@ def quiet():
         _inside.reset(token)
 
 
+_process = ctypes.CDLL(None)
+
+
 @contextmanager
 def float_environment():
     """Keep the process in IEEE arithmetic.
@@ -278,9 +281,9 @@ def float_environment():
     A library linked with -ffast-math switches its thread to flush-to-zero when it is loaded, and Devito's kernels do
     when they are called; the thread is the user's.
     """
-    process, saved = ctypes.CDLL(None), ctypes.create_string_buffer(256)
-    process.fegetenv(saved)
+    saved = ctypes.create_string_buffer(256)
+    _process.fegetenv(saved)
     try:
         yield
     finally:
-        process.fesetenv(saved)
+        _process.fesetenv(saved)

@@ -10,8 +10,9 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from seisops import buffers
 from seisops.model import Model
-from seisops.propagators import buffers, domain
+from seisops.propagators import domain
 from seisops.propagators.couplings import Points
 from seisops.propagators.equations import strip_cells
 from seisops.propagators.kernels import Coupling, KernelSpec, float_environment, kernel, quiet, runs_threaded
@@ -87,7 +88,9 @@ class Marching:
                 if port.reads:
                     history = port.term.history
                     port.reader = stack.enter_context(history.reading(self.adjoint, port.seen["background"]))
-            self._arguments = self._bound()
+            bound = self._bound()
+            self._arguments = [bound[p.name] for p in self.operator.parameters]
+            self._last_step = [p.name for p in self.operator.parameters].index("time_M")
             self._lent = stack.pop_all()
         return self
 
@@ -116,6 +119,12 @@ class Marching:
         starts = range(0, self.nt, self.block)
         for start in reversed(starts) if self.adjoint else starts:
             self.run(start)
+        if domain.anywhere(not np.isfinite(self.space.u).all()):
+            raise FloatingPointError(
+                f"The wavefield of {self.model} grew beyond {self.model.dtype.name} within {self.nt} steps. Check that "
+                "the source is finite and of sensible amplitude, and that the model has not been made with a dt of "
+                "your own near the stability limit."
+            )
         return self.results()
 
     def run(self, start: int) -> None:
@@ -124,19 +133,13 @@ class Marching:
         stop = min(start + self.block, self.nt)
         for port in self.ports:
             port.before(start, stop)
-        arguments = self._arguments | {"time_M": stop - start - 1}
+        self._arguments[self._last_step] = stop - start - 1
         with float_environment():
-            status = self.operator.cfunction(*(arguments[p.name] for p in self.operator.parameters))
+            status = self.operator.cfunction(*self._arguments)
         if status:
             raise RuntimeError(f"The compiled kernel gave up with status {status} on {self.model}.")
         with _count:
             marches += Fraction(stop - start, self.nt)
-        if domain.anywhere(not np.isfinite(self.space.u).all()):
-            raise FloatingPointError(
-                f"The wavefield of {self.model} grew beyond {self.model.dtype.name} within {self.nt} steps. Check that "
-                "the source is finite and of sensible amplitude, and that the model has not been made with a dt of "
-                "your own near the stability limit."
-            )
         for port in self.ports:
             port.after(start, stop)
 

@@ -34,6 +34,12 @@ class Workspace:
         self.shape, self.part = model.padded_shape, domain.slices(model)
         self.u = view(self.fields.u)
         self.zeroed = [self.u] + [view(f) for layer in self.fields.layers for f in (layer.psi, layer.zeta)]
+        self.strips = [
+            f.data.view(np.ndarray)[side.within(self.shape, self.part)]
+            for layer in self.fields.layers
+            for side in layer.sides
+            for f in (layer.psi, layer.zeta)
+        ]
         self.filled_with = (None, None)
         self._bound: tuple[tuple, dict] = ((), {})
 
@@ -41,13 +47,7 @@ class Workspace:
         """The parts of the fields that change from step to step and are read by the next."""
         # Of three levels in turn, those a block of a multiple of three steps begins with.
         levels = (2, 0) if adjoint else (0, 2)
-        strips = [
-            f.data.view(np.ndarray)[side.within(self.shape, self.part)]
-            for layer in self.fields.layers
-            for side in layer.sides
-            for f in (layer.psi, layer.zeta)
-        ]
-        return [*(self.u[level] for level in levels), *strips]
+        return [*(self.u[level] for level in levels), *self.strips]
 
     def bound(self, operator: Operator, arrays: dict, scalars: dict) -> dict:
         """What the compiled `operator` takes: fields of the workspace, arrays in the place of others, and `scalars`.

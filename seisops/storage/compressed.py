@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.interpolate import make_interp_spline
+from scipy.interpolate import BSpline, make_interp_spline
 
-from seisops.storage.base import History, Storage, Wave
+from seisops import buffers
+from seisops.storage.base import BLOCK, History, Storage, Wave
 
 # What an entry of an interpolation matrix may weigh before it is dropped.
 NEGLIGIBLE = 1e-7
@@ -16,11 +17,17 @@ NEGLIGIBLE = 1e-7
 OVERSAMPLING = 1.25
 
 
+# Half of the last bit that bfloat16 keeps of a float32.
+HALF_BIT = np.uint32(1 << 15)
+# Columns that a small matrix is multiplied with at once, few enough for the caches.
+COLUMNS = 4096
+
+
 @dataclass(frozen=True)
 class Half(Storage):
-    """Keep every time step in 16-bit floating point, scaled step by step.
+    """Keep every time step in 16 bits: bfloat16, the upper half of a float32, rounded.
 
-    A value comes back within 5e-4 of itself, or within 6e-8 of the largest of its step.
+    A value comes back within 2^-9 = 2e-3 of itself. NumPy takes twenty times as long to make IEEE's half precision.
 
     Examples
     --------
@@ -40,16 +47,24 @@ class Half(Storage):
 
 class _Half(History):
     def __init__(self, wave: Wave) -> None:
-        self.values = np.empty((wave.nt, *wave.shape), np.float16)
-        self.scale = np.ones((wave.nt, *(1,) * len(wave.shape)), wave.dtype)
+        self.values = buffers.take((wave.nt, *wave.shape), np.uint16)
+        # Steps of double precision may lie outside of what a float32 holds.
+        self.scale = np.ones((wave.nt, *(1,) * len(wave.shape))) if wave.dtype == np.float64 else None
 
     def write(self, start: int, stop: int, g: NDArray) -> None:
-        largest = np.abs(g).max(axis=tuple(range(1, g.ndim)), keepdims=True)
-        self.scale[start:stop] = np.where(largest > 0, largest, 1)
-        self.values[start:stop] = g / self.scale[start:stop]
+        if self.scale is not None:
+            largest = np.abs(g).max(axis=tuple(range(1, g.ndim)), keepdims=True)
+            self.scale[start:stop] = np.where(largest > 0, largest, 1)
+            g = (g / self.scale[start:stop]).astype(np.float32)
+        # Step by step, which the caches hold.
+        for values, bits in zip(self.values[start:stop], g.view(np.uint32), strict=True):
+            np.right_shift(bits + HALF_BIT, 16, out=values, casting="unsafe")
 
     def read(self, start: int, stop: int, out: NDArray) -> None:
-        np.multiply(self.values[start:stop], self.scale[start:stop], out=out, dtype=out.dtype)
+        g = out if self.scale is None else np.empty(out.shape, np.float32)
+        np.left_shift(self.values[start:stop], 16, out=g.view(np.uint32), dtype=np.uint32)
+        if self.scale is not None:
+            np.multiply(g, self.scale[start:stop], out=out)
 
 
 @dataclass(frozen=True)
@@ -91,13 +106,7 @@ class Subsampled(Storage):
 
     def history(self, wave: Wave) -> History:
         """A history of one shot."""
-        kept = self.kept(wave)
-        analysis = np.zeros((len(kept), wave.nt))
-        analysis[np.arange(len(kept)), kept] = 1
-        order = 5 if len(kept) > 5 else min(1, len(kept) - 1)
-        synthesis = make_interp_spline(kept, np.eye(len(kept)), k=order)(np.arange(wave.nt))
-        synthesis[np.abs(synthesis) < NEGLIGIBLE] = 0
-        return _Expansion(wave, analysis, synthesis)
+        return _Spline(wave, self.kept(wave))
 
     def nbytes(self, wave: Wave) -> int:
         """Bytes of memory that the history of a shot holds."""
@@ -168,7 +177,8 @@ class _Expansion(History):
 
     def __init__(self, wave: Wave, analysis: NDArray, synthesis: NDArray) -> None:
         self.analysis, self.synthesis = analysis.astype(wave.dtype), synthesis.astype(wave.dtype)
-        self.coefficients = np.zeros((len(analysis), *wave.shape), wave.dtype)
+        self.coefficients = buffers.take((len(analysis), *wave.shape), wave.dtype)
+        self.coefficients[...] = 0
 
     def write(self, start: int, stop: int, g: NDArray) -> None:
         rows = self.analysis[:, start:stop]
@@ -181,6 +191,37 @@ class _Expansion(History):
         used = _span(columns.any(axis=0))
         flat = self.coefficients.reshape(len(self.coefficients), -1)
         np.matmul(columns[:, used], flat[used], out=out.reshape(stop - start, -1))
+
+
+class _Spline(_Expansion):
+    """The steps `kept`, which become the coefficients of a spline through them when the last is there."""
+
+    def __init__(self, wave: Wave, kept: NDArray) -> None:
+        self.wave, rows = wave, np.arange(len(kept))
+        analysis = np.zeros((len(kept), wave.nt))
+        analysis[rows, kept] = 1
+        order = 5 if len(kept) > 5 else min(1, len(kept) - 1)
+        knots = make_interp_spline(kept, rows, k=order).t
+        synthesis = BSpline.design_matrix(np.arange(wave.nt), knots, order).toarray()
+        super().__init__(wave, analysis, synthesis)
+        inverse = np.linalg.inv(synthesis[kept])
+        inverse[np.abs(inverse) < NEGLIGIBLE] = 0
+        self.inverse = inverse.astype(wave.dtype)
+
+    def write(self, start: int, stop: int, g: NDArray) -> None:
+        super().write(start, stop, g)
+        if (start == 0) if self.wave.adjoint else (stop == self.wave.nt):
+            self._fit()
+
+    def _fit(self) -> None:
+        flat = self.coefficients.reshape(len(self.coefficients), -1)
+        for column in range(0, flat.shape[1], COLUMNS):
+            part = flat[:, column : column + COLUMNS]
+            samples = part.copy()
+            for row in range(0, len(flat), BLOCK):
+                rows = self.inverse[row : row + BLOCK]
+                used = _span(rows.any(axis=0))
+                part[row : row + BLOCK] = rows[:, used] @ samples[used]
 
 
 def _span(used: NDArray) -> slice:
