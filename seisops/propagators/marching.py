@@ -153,13 +153,13 @@ class Marching:
 
     def state(self) -> list[NDArray]:
         """All that the next block depends on."""
-        return [np.array(part) for part in self.space.moving(self.adjoint)]
+        return [np.array(part) for part in self.space.moving()]
 
     def restore(self, state: list[NDArray]) -> None:
         """Go on from `state`."""
         # The level that is not in a state is written before it is read, but for a march that begins within a block.
         self.space.u[...] = 0
-        for part, saved in zip(self.space.moving(self.adjoint), state, strict=True):
+        for part, saved in zip(self.space.moving(), state, strict=True):
             part[...] = saved
 
 

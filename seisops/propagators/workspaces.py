@@ -43,11 +43,10 @@ class Workspace:
         self.filled_with = (None, None)
         self._bound: tuple[tuple, dict] = ((), {})
 
-    def moving(self, adjoint: bool) -> list[NDArray]:
+    def moving(self) -> list[NDArray]:
         """The parts of the fields that change from step to step and are read by the next."""
-        # Of three levels in turn, those a block of a multiple of three steps begins with.
-        levels = (2, 0) if adjoint else (0, 2)
-        return [*(self.u[level] for level in levels), *self.strips]
+        # Of three levels in turn, those a block of a multiple of three steps begins with, in either direction.
+        return [self.u[0], self.u[2], *self.strips]
 
     def bound(self, operator: Operator, arrays: dict, scalars: dict) -> dict:
         """What the compiled `operator` takes: fields of the workspace, arrays in the place of others, and `scalars`.
