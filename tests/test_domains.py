@@ -145,11 +145,25 @@ def test_refusals(ranks, name, message):
 
 
 def test_parts_of_points_are_the_points():
-    rng = np.random.default_rng(0)
-    points = PointWeights(rng.integers(0, 14, (5, 2)), rng.standard_normal((5, 2, 12)))
-    parts = [(slice(0, 11), slice(0, 26)), (slice(11, 26), slice(0, 9)), (slice(11, 26), slice(9, 26))]
-    total = sum(points.within(part).matrix((26, 26)) for part in parts)
-    assert np.array_equal(total.toarray(), points.matrix((26, 26)).toarray())
+    rng, r = np.random.default_rng(0), 6
+    # From as far outside as a point on the edge reaches to as far on the other side.
+    points = PointWeights(rng.integers(-r + 1, 26 - r, (40, 2)), rng.standard_normal((40, 2, 2 * r)))
+
+    def dense(points, start):
+        """The weights of every point on the grid and a halo of r nodes."""
+        held = np.zeros((40, 26 + 2 * r, 26 + 2 * r))
+        for w, node, (a, b) in zip(held, points.nodes + np.array(start) + r, points.weights, strict=True):
+            w[node[0] : node[0] + 2 * r, node[1] : node[1] + 2 * r] = np.outer(a, b)
+        return held
+
+    total = 0
+    for part in [(slice(0, 11), slice(0, 26)), (slice(11, 26), slice(0, 9)), (slice(11, 26), slice(9, 26))]:
+        mine = points.within(part)
+        assert np.all((mine.nodes >= -r) & (mine.nodes <= [s.stop - s.start - r for s in part]))
+        total = total + dense(mine, [s.start for s in part])
+    expected = dense(points, (0, 0))
+    expected[:, :r], expected[:, -r:], expected[:, :, :r], expected[:, :, -r:] = 0, 0, 0, 0
+    assert np.array_equal(total, expected)
 
 
 def test_mpi_without_its_package(monkeypatch):

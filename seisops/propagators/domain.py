@@ -14,8 +14,8 @@ from time import sleep
 from typing import TypeVar
 
 import numpy as np
-from devito import Dimension, Grid, configuration
-from devito.mpi import MPI, SparseDistributor, devito_mpi_init
+from devito import Grid, configuration
+from devito.mpi import MPI, devito_mpi_init
 from numpy.typing import NDArray
 
 from seisops.model import Model
@@ -174,18 +174,3 @@ def agreed(choice: T, size: Callable[[T], float]) -> T:
 def own(model: Model, points: PointWeights) -> PointWeights:
     """The points with the weights of the nodes this rank holds: what they inject and record is the sum over ranks."""
     return points if ranks() == 1 else points.within(slices(model))
-
-
-class _Everywhere(SparseDistributor):
-    """All points on every rank, with nodes of the whole grid: nothing is sent."""
-
-    _is_local = True
-
-
-def all_points(grid: Grid, npoint: int, name: str) -> dict:
-    """Arguments of a sparse function `name` that has `npoint` points on every rank."""
-    distributor = grid.distributor
-    if distributor.nprocs == 1:
-        return {"npoint": npoint}
-    each = (npoint,) * distributor.nprocs
-    return {"npoint": each, "distributor": _Everywhere(each, Dimension(name=f"p_{name}"), distributor)}

@@ -171,7 +171,7 @@ class _Port:
         self.term, self.marching = term, marching
         self.payload = payload = term.coupling.payload
         dtype, whole = marching.model.dtype, marching.block == marching.nt
-        timed = {k for k, f in fields.items() if f.is_TimeFunction or f.is_SparseTimeFunction}
+        timed = {k for k, f in fields.items() if f.is_TimeFunction}
         # A history is written where the wavefield itself is measured, and read where something else is.
         self.writes = term.history is not None and payload in timed
         self.reads = term.history is not None and not self.writes
@@ -191,10 +191,10 @@ class _Port:
             self.arguments = {fields[k].name: x for k, x in self.seen.items()}
             self.given = {k: x for k, x in term.values.items() if k not in direct}
         else:
-            series, r = fields[payload], term.coupling.half_width
-            view(series.gridpoints)[:] = term.points.nodes + (r - 1)
-            view(series.interpolation_coeffs)[:] = term.points.weights
-            self.seen, self.arguments, self.given = {payload: view(series)}, {series.name: series}, term.values
+            for axis in range(marching.model.ndim):
+                view(fields[f"node{axis}"])[:] = term.points.nodes[:, axis]
+                view(fields[f"weight{axis}"])[:] = term.points.weights[:, axis]
+            self.seen, self.arguments, self.given = {payload: view(fields[payload])}, {}, term.values
         seen = self.seen.get(payload)
         if measures and term.coupling.additive:
             seen[...] = 0
@@ -236,7 +236,7 @@ def _here(term: Term, fields: dict, model: Model) -> Term:
 
 
 def _one_width(terms: list[Term]) -> list[Term]:
-    """The terms with the widest of their points' weights for all: Devito gives the weights of a kernel one size."""
+    """The terms with the widest of their points' weights for all: a kernel for every pair would be compiled else."""
     widths = [t.coupling.half_width for t in terms if isinstance(t.coupling, Points)]
 
     def widened(t: Term) -> Term:

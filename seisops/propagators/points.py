@@ -43,10 +43,16 @@ class PointWeights:
         return PointWeights(nodes, weights)
 
     def within(self, part: tuple[slice, ...]) -> PointWeights:
-        """The same points with weight on the nodes of a part of the grid alone."""
-        nodes = self.nodes[:, :, None] + np.arange(2 * self.half_width)
-        start, stop = (np.array([getattr(s, end) for s in part])[:, None] for end in ("start", "stop"))
-        return PointWeights(self.nodes, np.where((start <= nodes) & (nodes < stop), self.weights, 0))
+        """The same points on a part of the grid, with weight on its nodes alone and no node beyond its halo."""
+        r, k = self.half_width, np.arange(2 * self.half_width)
+        start, stop = (np.array([getattr(s, end) for s in part]) for end in ("start", "stop"))
+        first = np.clip(self.nodes, start - r, stop - r)
+        # Where a row of weights moved, it begins elsewhere.
+        old = k + (first - self.nodes)[:, :, None]
+        moved = np.take_along_axis(self.weights, np.clip(old, 0, 2 * r - 1), axis=2)
+        nodes = first[:, :, None] + k
+        inside = (old >= 0) & (old < 2 * r) & (start[:, None] <= nodes) & (nodes < stop[:, None])
+        return PointWeights((first - start).astype(self.nodes.dtype), np.where(inside, moved, 0))
 
     def matrix(self, shape: tuple[int, ...]) -> csr_matrix:
         """The sparse matrix (point, node of a grid of `shape`) of these weights."""

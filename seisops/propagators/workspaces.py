@@ -8,7 +8,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 
 import numpy as np
-from devito import Operator, SparseTimeFunction
+from devito import Operator
 from numpy.typing import NDArray
 
 from seisops.model import Model
@@ -23,7 +23,7 @@ CELLS_PER_WAVELENGTH = 80
 
 def view(f) -> NDArray:
     """The memory of a Devito function, halo included."""
-    return (f.data if isinstance(f, SparseTimeFunction) else f.data_with_halo).view(np.ndarray)
+    return f.data_with_halo.view(np.ndarray)
 
 
 class Workspace:
