@@ -332,6 +332,10 @@ class Sum(SeismicOperator):
         return all(getattr(part, "separable", False) for part in self.terms)
 
     @property
+    def sums_shots(self) -> bool:
+        return any(getattr(part, "sums_shots", False) for part in self.terms)
+
+    @property
     def nsrc(self) -> int:
         return max(getattr(part, "nsrc", 1) for part in self.terms)
 
@@ -385,6 +389,10 @@ class Chain(SeismicOperator):
     @property
     def separable(self) -> bool:
         return all(getattr(part, "separable", False) for part in self.factors)
+
+    @property
+    def sums_shots(self) -> bool:
+        return any(getattr(part, "sums_shots", False) for part in self.factors)
 
     @property
     def nsrc(self) -> int:

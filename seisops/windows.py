@@ -116,7 +116,7 @@ class Limited(SeismicOperator):
                     "weights or images."
                 )
         super().__init__(op.dims, op.dimsd, op.dtype, op.model)
-        self.op, self.slices = op, list(slices)
+        self.op, self.slices, self.sums_shots = op, list(slices), op.sums_shots
         self.takes, self.gives = op.takes, op.gives
         # The operators on the windows, which keep their backgrounds from product to product.
         self._parts: dict[int, SeismicOperator] = {} if parts is None else parts
@@ -160,7 +160,7 @@ class Limited(SeismicOperator):
 
     def collector(self) -> Collected | Summed:
         """Takes the results of one shot after the other."""
-        if self.dimsd == self.model.shape:
+        if self.gives == "grid" and self.op.sums_shots:
             return Summed()
         return Collected(lambda parts: np.concatenate([part.ravel() for part in parts]).reshape(self.dimsd))
 

@@ -423,6 +423,10 @@ def test_shots_of_a_product_that_adds_them_up():
     J = operator("J of F")
     with raises(TypeError, "S in the middle adds up all of them"):
         (J @ J.H)[[0]]
+    # Wherever the sum is: in a sum of products, in an aperture, in a configuration.
+    for image in (J.H + 2 * J.H, so.aperture(J, 50.0).H, J.H.configured(reproducible=True)):
+        with raises(TypeError, "in the middle adds up all of them"):
+            (J @ image)[[0]]
 
 
 def test_derivative_at_complex_input():
