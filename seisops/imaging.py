@@ -30,6 +30,7 @@ from pylops import LinearOperator, signalprocessing
 
 from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum, describe, product
 from seisops.model import Model, second_derivative_weights
+from seisops.offsets import OffsetScattering
 from seisops.propagators.couplings import Wavefield
 from seisops.propagators.marching import Term
 from seisops.scattering import Scattering
@@ -123,6 +124,48 @@ def complement(J: LinearOperator) -> SeismicOperator:
     (101, 2091)
     """
     return _each_term(J, lambda J: product(J, _times_m(J), scale=2) - _inverse_scattering(J))
+
+
+def subsurface_offsets(J: LinearOperator, cells: int, axis: int = 0) -> SeismicOperator:
+    r"""The Jacobian with images extended by subsurface offset, see :mod:`seisops.offsets`.
+
+    .. math:: J_h = P_r A\, S_h^T, \qquad (S_h v)(x, h) = -\sum_n g_n(x - h)\, v_n(x + h)
+
+    Parameters
+    ----------
+    J : operator
+        From :func:`seisops.Jacobian` of a product of this library, or a sum of such.
+    cells : int
+        Half offsets h are -cells ... cells, in cells.
+    axis : int
+        The axis of the model they are along; the first, a horizontal one, by default.
+
+    Returns
+    -------
+    operator from ``(2 cells + 1, *model.shape)`` to ``J.dimsd``
+        Of a perturbation at zero offset it is J. All offsets are imaged in one march a shot.
+
+    Raises
+    ------
+    ValueError
+        If `J` is no Jacobian, for no axis of the model, or offsets that do not fit on it.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
+    >>> src = so.Geometry([[[250, 20]]], dt=2, t=200)
+    >>> F = so.Projection(model, src) @ so.Modeling(model, src) @ so.Projection(model, src).H
+    >>> so.imaging.subsurface_offsets(F.jacobian(so.ricker(src, f0=0.02)), cells=5)
+    Pr @ A @ Sh.H: (11, 51, 41) -> (1, 1, 101)
+    """
+
+    def extended(J: Chain) -> SeismicOperator:
+        S = J.factors[-1].op
+        Sh = OffsetScattering(J.model, S.geometry, S.op, S.x, cells=cells, axis=axis, storage=S.storage)
+        return product(*J.factors[:-1], Sh.H, scale=J.scale)
+
+    return _each_term(J, extended)
 
 
 def _each_term(J: LinearOperator, condition) -> SeismicOperator:

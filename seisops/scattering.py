@@ -19,6 +19,7 @@ from seisops.model import Model
 from seisops.propagators import domain
 from seisops.propagators.couplings import Scattering as ScatteringCoupling
 from seisops.propagators.couplings import SecondDifference
+from seisops.propagators.kernels import Coupling
 from seisops.propagators.marching import Term
 from seisops.storage import History, Storage, estimate
 from seisops.storage.base import BLOCK
@@ -66,6 +67,9 @@ class Scattering(SurveyOperator):
     takes, gives = "wavefields", "grid"
     separable = False
     sums_shots = True
+    # The axes of a perturbation before those of the grid.
+    lead: tuple[int, ...] = ()
+    coupling: Coupling = ScatteringCoupling()
 
     def __init__(
         self,
@@ -76,23 +80,25 @@ class Scattering(SurveyOperator):
         *,
         storage: Storage | None = None,
     ) -> None:
-        super().__init__(model, geometry, wavefield_shape(model, geometry), model.shape)
+        super().__init__(model, geometry, wavefield_shape(model, geometry), (*self.lead, *model.shape))
         self.name = "S"
         self.op, self.x = op, x
         self.storage = current().storage if storage is None else storage
         self._kept: dict[int, History] = {}
         self._lock = threading.RLock()
 
+    def _like(self, model: Model, geometry: Geometry, op: SeismicOperator | None, x: NDArray) -> Scattering:
+        """The same with another background."""
+        return type(self)(model, geometry, op, x, storage=self.storage)
+
     def _at(self, model):
-        return type(self)(model, self.geometry, self.op and self.op._at(model), self.x, storage=self.storage)
+        return self._like(model, self.geometry, self.op and self.op._at(model), self.x)
 
     def within(self, window):
-        op, x = _within(self.op, self.x, window)
-        return type(self)(window.model, self.geometry, op, x, storage=self.storage)
+        return self._like(window.model, self.geometry, *_within(self.op, self.x, window))
 
     def __getitem__(self, index: ShotIndex) -> Scattering:
-        op, x = _select(self.op, self.x, index)
-        return type(self)(self.model, self.geometry[index], op, x, storage=self.storage)
+        return self._like(self.model, self.geometry[index], *_select(self.op, self.x, index))
 
     def shots_out(self, dm, index):
         return dm
@@ -160,15 +166,29 @@ class Scattering(SurveyOperator):
 
     # --- the operator
 
+    def padded(self, dm: NDArray) -> NDArray:
+        """The perturbation as it scatters, on the padded grid."""
+        return self.model.pad(dm)
+
+    def gathered(self, image: NDArray) -> NDArray:
+        """The image of what was correlated on the padded grid: the transpose of :meth:`padded`."""
+        return self.model.pad_adjoint(image)
+
+    def correlated(self, g: NDArray, u: NDArray) -> NDArray:
+        """What `g` and `u` have in common, on the padded grid."""
+        return np.einsum("t...,t...->...", g, u)
+
+    def scattered(self, padded: NDArray, g: NDArray) -> NDArray:
+        """What `g` radiates where it meets the perturbation: the transpose of :meth:`correlated`."""
+        return padded * g
+
     def _forward(self, u):
-        total = np.zeros(self.model.padded_shape, np.float64)
-        for i, ui in enumerate(self._shotwise(u)):
-            total -= np.einsum("t...,t...->...", self._whole(i), ui)
-        return self.model.pad_adjoint(total).astype(self.dtype)
+        total = sum(self.correlated(self._whole(i), ui).astype(np.float64) for i, ui in enumerate(self._shotwise(u)))
+        return -self.gathered(total).astype(self.dtype)
 
     def _transposed(self, dm):
-        padded = self.model.pad(dm.astype(self.dtype))
-        return np.stack([-padded * self._whole(i) for i in range(self.nsrc)]).reshape(self.dims)
+        padded = self.padded(dm.astype(self.dtype))
+        return np.stack([-self.scattered(padded, self._whole(i)) for i in range(self.nsrc)]).reshape(self.dims)
 
     def derivative(self, this, tail, x):
         dU = self.op and derivative(self.op, None, self.x)
@@ -183,8 +203,8 @@ class Scattering(SurveyOperator):
 
     def term(self, i: int, values: NDArray | None = None) -> Term:
         """The coupling of shot `i`, with the perturbation to scatter off."""
-        given = {} if values is None else {"perturbation": self.model.pad(values.astype(self.dtype))}
-        return Term(ScatteringCoupling(), given, history=self.background(i))
+        given = {} if values is None else {"perturbation": self.padded(values.astype(self.dtype))}
+        return Term(self.coupling, given, history=self.background(i))
 
     def shots(self, x: NDArray) -> list[NDArray]:
         """What every shot scatters off: the same perturbation."""
@@ -192,7 +212,7 @@ class Scattering(SurveyOperator):
 
     def recorded(self, i: int, payload: NDArray) -> NDArray:
         """The image of shot `i`."""
-        return self.model.pad_adjoint(payload)
+        return self.gathered(payload)
 
     def collector(self) -> Summed:
         """Adds up the images of the shots."""

@@ -37,6 +37,12 @@ def in_blocks(w: World) -> np.ndarray:
     return np.concatenate([(J @ w.dm).ravel(), (J.H @ w.d).ravel()])
 
 
+def by_offset(w: World) -> np.ndarray:
+    """Images by offset and their adjoint; the background of a part comes from its neighbours too."""
+    J = so.imaging.subsurface_offsets(linearized("2d").J, 3)
+    return np.concatenate([(J @ np.stack([w.dm] * 7)).ravel(), (J.H @ w.d).ravel()])
+
+
 def by_itself(w: World) -> np.ndarray:
     """The image operator outside of a propagation, and in one with a wavefield of the whole grid for its background."""
     u = w.A @ w.Ps.H @ w.q
@@ -59,6 +65,7 @@ PRODUCTS: dict[str, dict[str, Callable[[World], np.ndarray]]] = {
         "J": lambda w: linearized("2d").J @ w.dm,
         "J.H": lambda w: linearized("2d").J.H @ w.d,
         "S": by_itself,
+        "J by offset": by_offset,
         "J from checkpoints": in_blocks,
         "J where memory differs": disagreeing,
         "gradient": lambda w: so.fwi(w.F, w.q, w.d)[1],
@@ -75,6 +82,7 @@ CASES = [(kind, name) for kind, products in PRODUCTS.items() for name in product
 DOTS = {
     "F": lambda: world("2d").F,
     "J": lambda: linearized("2d").J,
+    "J by offset": lambda: so.imaging.subsurface_offsets(linearized("2d").J, 3),
     "F under a free surface": lambda: world("surface").F,
 }
 

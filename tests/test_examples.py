@@ -27,6 +27,10 @@ def test_main_jobs(name, tmp_path):
     assert "error" in run(name, tmp_path, "--shots", "2", "--iterations", "2", "--cells", "61", "41")
 
 
+def test_image_gathers(tmp_path):
+    assert "8 % too fast" in run("image_gathers", tmp_path, "--shots", "2", "--cells", "61", "41")
+
+
 def test_extended_source(tmp_path):
     out = run("extended_source", tmp_path, "--iterations", "2", "--cells", "61", "41")
     assert "relative error of the weights" in out

@@ -108,6 +108,86 @@ def test_long_waves():
     assert overburden(so.imaging.complement(J)) > state
 
 
+def by_offset(J, axis=0):
+    return so.imaging.subsurface_offsets(J, 2, axis)
+
+
+@pytest.mark.parametrize("kind, axis", [("2d", 1), ("2d-float32", 0), ("surface", 0), ("surface", 1), ("3d", 1)])
+def test_images_by_offset_are_pairs(kind, axis):
+    w = world(kind)
+    J = by_offset(w.J, axis)
+    assert J.dims == (5, *w.model.shape)
+    assert checks.dot_test(J, verbose=False) <= DOT[J.dtype.name]
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_images_by_offset_are_what_the_papers_write(axis):
+    model, Pr, Ps, A, F, q, d = reflection()
+    image = by_offset(F.jacobian(q), axis).H @ d
+    g = so.scattering.second_time_difference((A @ Ps.H @ q)[0], model.dt)
+    v = (A.H @ Pr.H @ d)[0]
+    # Away from the edges, to which what images in the layer is added.
+    inside = (slice(5, -5), slice(5, -5))
+    for i, h in enumerate((-2, -1, 0, 1, 2)):
+        expected = -model.crop(np.einsum("txz,txz->xz", np.roll(g, h, axis + 1), np.roll(v, -h, axis + 1)))
+        assert error(image[i][inside], expected[inside]) <= ROUNDING
+
+
+@pytest.mark.parametrize("storage", [Checkpointed(), Half()], ids=str)
+def test_images_by_offset_with_any_storage(storage):
+    w = world("2d")
+    with so.config(storage=storage):
+        J = by_offset(w.F.jacobian(w.q))
+    assert checks.dot_test(J, verbose=False) <= DOT["float64"]
+    if isinstance(storage, Checkpointed):
+        assert np.array_equal(J.H @ w.d, by_offset(w.J).H @ w.d)
+
+
+def test_zero_offset_is_the_image():
+    w = world("2d")
+    for J in (w.J, w.E.jacobian(w.w), (w.F + 2 * w.F2).jacobian(w.q), (3 * w.F).jacobian(w.q)):
+        assert checks.dot_test(by_offset(J), verbose=False) <= DOT["float64"]
+        assert error((by_offset(J).H @ w.d)[2], J.H @ w.d) <= ROUNDING
+        at_zero = np.stack([0 * w.dm, 0 * w.dm, w.dm, 0 * w.dm, 0 * w.dm])
+        assert error(by_offset(J) @ at_zero, J @ w.dm) <= ROUNDING
+
+
+def test_the_right_velocity_images_at_zero_offset():
+    z = np.arange(61) * 10.0
+    v = np.tile(np.where(z > 350, 2.5, 2.0), (81, 1))
+    model = so.Model(v=v, spacing=10.0, vmax=3.2)
+    src = so.Geometry([[[x, 20.0]] for x in np.arange(50.0, 751.0, 100.0)], dt=2.0, t=800.0)
+    rec = so.Geometry([[[x, 20.0] for x in np.arange(20.0, 781.0, 20.0)]] * src.nsrc, dt=2.0, t=800.0)
+    F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
+    q = so.ricker(src, 0.018)
+    d = F @ q - F.at(m=np.full(v.shape, 0.25)) @ q
+
+    def energies(velocity):
+        """By offset, of the image of the reflector."""
+        J = so.imaging.subsurface_offsets(F.at(m=np.full(v.shape, velocity**-2)).jacobian(q), 12)
+        return ((J.H @ d)[:, 25:56, 22:] ** 2).sum(axis=(1, 2))
+
+    slow, right, fast = (energies(velocity) for velocity in (1.7, 2.0, 2.4))
+    assert np.argmax(right) == 12
+    assert right[11:14].sum() > right.sum() / 2
+    for wrong in (slow, fast):
+        assert abs(np.argmax(wrong) - 12) > 3
+        assert wrong[11:14].sum() < wrong.sum() / 5
+
+
+def test_refusals_of_offsets():
+    w = world("2d")
+    with pytest.raises(ValueError, match=r"along an axis of the model, 0 \.\.\. 1, not 2"):
+        by_offset(w.J, axis=2)
+    for cells in (-1, 13, 1.5):
+        with pytest.raises(ValueError, match=f"twice of which is less than the 25 cells of axis 0; got {cells}"):
+            so.imaging.subsurface_offsets(w.J, cells)
+    with pytest.raises(ValueError, match="is no Jacobian"):
+        by_offset(w.F)
+    with pytest.raises(NotImplementedError, match="differentiate the Jacobian"):
+        by_offset(w.J).jacobian(np.zeros((5, 25, 21)))
+
+
 def test_refusals():
     w = world("2d")
     with pytest.raises(ValueError, match=r"is no Jacobian: an imaging condition is one of so.Jacobian"):

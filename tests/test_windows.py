@@ -47,6 +47,7 @@ OPERATORS = {
     "E.H": lambda w, limit: limit(w.E).H,
     "J of F": lambda w, limit: limit(w.F).jacobian(w.q),
     "aperture of J": lambda w, limit: limit(w.F.jacobian(w.q)),
+    "images by offset": lambda w, limit: limit(so.imaging.subsurface_offsets(w.F.jacobian(w.q), 2)),
     "J of E": lambda w, limit: limit(w.E).jacobian(w.w),
     "J of F.H": lambda w, limit: limit(w.F).H.jacobian(w.d),
     "J of J": lambda w, limit: limit(w.F).jacobian(w.q).jacobian(w.dm),

@@ -112,6 +112,7 @@ PRODUCTS: dict[str, Callable[[World], pylops.LinearOperator]] = {
 
 OTHERS: dict[str, Callable[[World], pylops.LinearOperator]] = {
     "S": lambda w: so.Scattering(w.model, w.rec, w.A @ w.Ps.H, w.q),
+    "Sh": lambda w: so.imaging.OffsetScattering(w.model, w.rec, w.A @ w.Ps.H, w.q, cells=2, axis=1),
     "V": lambda w: so.VirtualSource(w.model, w.rec, None, w.dm),
     "Pr Ps.H": lambda w: w.Pr @ w.Ps.H,
     "A A": lambda w: w.A @ w.A,
@@ -142,6 +143,7 @@ OTHERS: dict[str, Callable[[World], pylops.LinearOperator]] = {
     "J of F.H F": lambda w: (w.F.H @ w.F).jacobian(w.q),
     "J of F + 2 F2": lambda w: (w.F + 2 * w.F2).jacobian(w.q),
     "J of M F N": lambda w: so.Jacobian(w.M @ w.F @ w.N, w.q),
+    "J of F by offset": lambda w: so.imaging.subsurface_offsets(w.J, 2),
     "J of F ragged": lambda w: w.samplers(w.ragged).jacobian(w.q),
     "J.H J": lambda w: w.J.H @ w.J,
     "J of J": lambda w: w.J.jacobian(w.dm),

@@ -7,6 +7,7 @@ Points               R^T f_n                          f_n = R u_n
 LowRank              w(x) q_n                         w = sum_n q_n u_n
 Wavefield            f_n                              f_n = u_n
 Scattering           -dm(x) g_n                       dm = -sum_n g_n u_n
+Offsets              -sum_k dm_k(x) g_n(x - 2k)       dm_k = -sum_n g_n(x - 2k) u_n
 SecondDifference     (measures only)                  g_n = (u_{n+1} - 2 u_n + u_{n-1}) / h^2
 ==================== =============================== ======================================
 
@@ -136,6 +137,48 @@ class Scattering:
 
     def measure(self, f: dict, march: March, u, h) -> list:
         return [Inc(f["perturbation"], -f["background"] * u)]
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """Perturbations that scatter what the background is at 2k nodes before, k = -cells ... cells, along one axis."""
+
+    cells: int
+    axis: int
+    payload = "perturbation"
+    additive = True
+
+    def fields(self, tag: str, grid: Grid, nt: int) -> dict:
+        count = 2 * self.cells + 1
+        offset = Dimension(name=f"{tag}_k")
+        return {
+            "perturbation": Function(
+                name=f"{tag}_dm", grid=grid, dimensions=(offset, *grid.dimensions), shape=(count, *grid.shape),
+                space_order=0,
+            ),
+            "background": _history(f"{tag}_g", grid, nt),
+            # A history has no halo, and beyond the grid there is no background.
+            "around": Function(name=f"{tag}_around", grid=grid, space_order=2 * self.cells),
+        }  # fmt: skip
+
+    def source(self, f: dict, march: March, u, dinv) -> list:
+        scattered = sum(dm * g for dm, g in self._pairs(f))
+        return [self._here(f), Inc(march.ahead(u), -dinv * scattered)]
+
+    def measure(self, f: dict, march: March, u, h) -> list:
+        return [self._here(f), *(Inc(dm, -g * u) for dm, g in self._pairs(f))]
+
+    def _here(self, f: dict) -> Eq:
+        return Eq(f["around"], f["background"])
+
+    def _pairs(self, f: dict) -> list[tuple]:
+        """The perturbation of every offset, and the background that it scatters."""
+        dm, g = f["perturbation"], f["around"]
+        offset, d = dm.dimensions[0], g.dimensions[self.axis]
+        return [
+            (dm._subs(offset, self.cells + k), g.shift(d, -2 * k * d.spacing))
+            for k in range(-self.cells, self.cells + 1)
+        ]
 
 
 @dataclass(frozen=True)

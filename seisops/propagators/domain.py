@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from seisops.model import Model
 from seisops.propagators.equations import strip_cells
-from seisops.propagators.points import HALF_WIDTH, PointWeights
+from seisops.propagators.points import PointWeights
 
 T = TypeVar("T")
 
@@ -82,8 +82,8 @@ def _meet() -> None:
 # ---------------------------------------------------------------------- grids
 
 
-def grid(model: Model) -> Grid:
-    """The padded grid of `model`, decomposed over the ranks.
+def grid(model: Model, reach: int = 0) -> Grid:
+    """The padded grid of `model`, decomposed over the ranks into parts of at least `reach` cells.
 
     Raises
     ------
@@ -95,11 +95,11 @@ def grid(model: Model) -> Grid:
     for axis, (n, k) in enumerate(zip(shape, found.distributor.topology, strict=True)):
         # Devito takes a layer to lie within the ranks at the edge, and a halo within the next neighbour.
         strip = strip_cells(model.absorb, order, contiguous=axis == model.ndim - 1)
-        least = max(strip, order, *HALF_WIDTH.values())
+        least = max(strip, order, reach)
         if k > 1 and n // k < least:
             raise ValueError(
                 f"{ranks()} ranks cut axis {axis} of the padded grid {shape} into parts of {n // k} cells; with "
-                f"absorb = {model.absorb} and space_order = {order} a part needs {least}. Use fewer ranks."
+                f"absorb = {model.absorb} and space_order = {order} a part needs {least} here. Use fewer ranks."
             )
     return found
 

@@ -29,10 +29,10 @@ from devito.logger import logger
 from devito.passes.iet.languages.openmp import OmpIteration
 
 from seisops.propagators import domain, equations
-from seisops.propagators.couplings import LowRank, Points, Scattering, SecondDifference, Wavefield
+from seisops.propagators.couplings import LowRank, Offsets, Points, Scattering, SecondDifference, Wavefield
 from seisops.propagators.equations import Layer, March, Side
 
-Coupling = Points | LowRank | Wavefield | Scattering | SecondDifference
+Coupling = Points | LowRank | Wavefield | Scattering | Offsets | SecondDifference
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,11 @@ class KernelSpec:
         """Nodes around the padded grid that a stencil or a point may touch."""
         half_widths = [c.half_width for c in (self.source, *self.measures) if isinstance(c, Points)]
         return max([self.space_order, *(r + r % 2 for r in half_widths)])
+
+    @property
+    def reach(self) -> int:
+        """Nodes that a part of a grid needs of its neighbours."""
+        return max([self.halo, *(2 * c.cells for c in (self.source, *self.measures) if isinstance(c, Offsets))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +124,7 @@ def _equations(spec: KernelSpec, f: FieldSet) -> list:
 
 
 def _build(spec: KernelSpec) -> Operator:
-    shape = (4 * (spec.halo + spec.absorb),) * spec.ndim
+    shape = (4 * (spec.reach + spec.absorb),) * spec.ndim
     fields = make_fields(spec, domain.template(shape, np.dtype(spec.dtype).type, spec.free_surface), 4, {})
     with _contiguous():
         operator = Operator(_equations(spec, fields), name="March", **_build_options(spec))

@@ -171,6 +171,9 @@ class _Port:
         self.term, self.marching = term, marching
         self.payload = payload = term.coupling.payload
         dtype, whole = marching.model.dtype, marching.block == marching.nt
+        if term.points is None:
+            # What neither comes in nor goes out stays as the workspace has it.
+            fields = {k: f for k, f in fields.items() if k in (payload, "background", *term.values)}
         timed = {k for k, f in fields.items() if f.is_TimeFunction}
         # A history is written where the wavefield itself is measured, and read where something else is.
         self.writes = term.history is not None and payload in timed

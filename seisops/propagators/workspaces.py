@@ -30,7 +30,7 @@ class Workspace:
     """The fields of one kernel on one grid, for one shot at a time."""
 
     def __init__(self, spec: KernelSpec, model: Model, nt: int, npoints: dict[str, int]) -> None:
-        self.fields: FieldSet = make_fields(spec, domain.grid(model), nt, npoints)
+        self.fields: FieldSet = make_fields(spec, domain.grid(model, spec.reach), nt, npoints)
         self.shape, self.part = model.padded_shape, domain.slices(model)
         self.u = view(self.fields.u)
         self.zeroed = [self.u] + [view(f) for layer in self.fields.layers for f in (layer.psi, layer.zeta)]
