@@ -1,6 +1,18 @@
 """Seismic modelling and inversion as linear algebra."""
 
-from seisops import algebra, checks, imaging, misfits, models, preconditioners, segy, storage, wavelets
+from seisops import (
+    algebra,
+    checks,
+    conditions,
+    gridwise,
+    imaging,
+    misfits,
+    models,
+    preconditioners,
+    segy,
+    storage,
+    wavelets,
+)
 from seisops import plotting as plot
 from seisops.algebra import compose, no_fusion
 from seisops.batches import random_batches
@@ -31,9 +43,11 @@ __all__ = [
     "aperture",
     "checks",
     "compose",
+    "conditions",
     "config",
     "estimate_wavelet",
     "fwi",
+    "gridwise",
     "hessian",
     "imaging",
     "lsrtm",

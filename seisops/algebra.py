@@ -72,6 +72,8 @@ class SeismicOperator(LinearOperator):
     separable = False
     # Whether it adds up what comes from different shots.
     sums_shots = False
+    # Whether it is another operator for other shots.
+    knows_shots = True
     # Shots, where it has any to select.
     nsrc = 1
     # What it takes and gives: "data", arrays on the model's "grid", "wavefields", or something foreign.
@@ -446,8 +448,8 @@ class Chain(SeismicOperator):
         for f in self.factors:
             if not isinstance(f, SeismicOperator):
                 raise TypeError(f"Cannot select shots of {self}: {describe(f)} does not say what a shot is.")
-        for f in self.factors[1:]:
-            if f.sums_shots:
+        for i, f in enumerate(self.factors):
+            if f.sums_shots and any(left.knows_shots for left in self.factors[:i]):
                 raise TypeError(f"Cannot select shots of {self}: {f.sentence} in the middle adds up all of them.")
         return Chain([f[index] for f in self.factors], self.scale)
 

@@ -24,54 +24,15 @@ filtering in reverse-time migration and adjoint tomography, Geophysics 75.
 
 from __future__ import annotations
 
-import pylops
-from numpy.typing import NDArray
-from pylops import LinearOperator, signalprocessing
+from collections.abc import Callable
+
+from pylops import LinearOperator
 
 from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum, describe, product
-from seisops.model import Model, second_derivative_weights
-from seisops.offsets import OffsetScattering
-from seisops.propagators.couplings import Wavefield
-from seisops.propagators.marching import Term
+from seisops.conditions import ADJOINT_STATE, AdjointState, Correlation, SubsurfaceOffsets
+from seisops.gridwise import Laplacian, Weighting
+from seisops.model import Model
 from seisops.scattering import Scattering
-from seisops.storage import History
-
-
-class Correlation(Scattering):
-    r"""The correlation of wavefields with a background wavefield itself, not its second time difference.
-
-    .. math:: dm = -\mathrm{Pad}^T \sum_n u_n \circ v_n
-
-    Parameters, shapes and storage are those of :class:`seisops.Scattering`. It is a part of an imaging condition.
-
-    Examples
-    --------
-    >>> import numpy as np, seisops as so
-    >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
-    >>> src = so.Geometry([[[250, 20]]], dt=2, t=200)
-    >>> Ps, A = so.Projection(model, src), so.Modeling(model, src)
-    >>> so.imaging.Correlation(model, src, A @ Ps.H, so.ricker(src, f0=0.02))
-    C: (1, 97, 71, 61) -> (51, 41)
-    """
-
-    def __init__(self, *args, **kwargs) -> None:
-        super().__init__(*args, **kwargs)
-        self.name = "C"
-
-    @staticmethod
-    def filling(history: History) -> Term:
-        """The measurement of a march that fills `history` with u."""
-        return Term(Wavefield(), history=history)
-
-    def kept_of(self, u: NDArray) -> NDArray:
-        """The wavefield itself."""
-        return u
-
-    def derivative(self, this, tail, x):
-        raise NotImplementedError(
-            "Imaging conditions are linear in the perturbation, and their derivatives with respect to m are not known: "
-            "differentiate the Jacobian of the adjoint-state condition."
-        )
 
 
 def inverse_scattering(J: LinearOperator) -> SeismicOperator:
@@ -102,7 +63,7 @@ def inverse_scattering(J: LinearOperator) -> SeismicOperator:
     >>> rec = so.Geometry([[[100, 55.5], [400, 55.5]]], dt=2, t=200)
     >>> F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
     >>> so.imaging.inverse_scattering(F.jacobian(so.ricker(src, f0=0.02)))
-    0.5 * Pr @ A @ C.H @ SumLinearOperator: (51, 41) -> (1, 2, 101)
+    0.5 * Pr @ A @ C.H @ L: (51, 41) -> (1, 2, 101)
     """
     return _each_term(J, _inverse_scattering)
 
@@ -123,11 +84,11 @@ def complement(J: LinearOperator) -> SeismicOperator:
     >>> so.imaging.complement(F.jacobian(so.ricker(src, f0=0.02))).shape
     (101, 2091)
     """
-    return _each_term(J, lambda J: product(J, _times_m(J), scale=2) - _inverse_scattering(J))
+    return _each_term(J, lambda J: product(J, Weighting(J.model), scale=2) - _inverse_scattering(J))
 
 
 def subsurface_offsets(J: LinearOperator, cells: int, axis: int = 0) -> SeismicOperator:
-    r"""The Jacobian with images extended by subsurface offset, see :mod:`seisops.offsets`.
+    r"""The Jacobian with images extended by subsurface offset, see :mod:`seisops.conditions`.
 
     .. math:: J_h = P_r A\, S_h^T, \qquad (S_h v)(x, h) = -\sum_n g_n(x - h)\, v_n(x + h)
 
@@ -160,37 +121,29 @@ def subsurface_offsets(J: LinearOperator, cells: int, axis: int = 0) -> SeismicO
     Pr @ A @ Sh.H: (11, 51, 41) -> (1, 1, 101)
     """
 
-    def extended(J: Chain) -> SeismicOperator:
-        S = J.factors[-1].op
-        Sh = OffsetScattering(J.model, S.geometry, S.op, S.x, cells=cells, axis=axis, storage=S.storage)
-        return product(*J.factors[:-1], Sh.H, scale=J.scale)
-
-    return _each_term(J, extended)
+    return _each_term(J, lambda J: _under(J, SubsurfaceOffsets(cells, axis)))
 
 
-def _each_term(J: LinearOperator, condition) -> SeismicOperator:
+def laplacian(model: Model) -> Laplacian:
+    """The Laplacian of the model's order on its grid, see :class:`seisops.gridwise.Laplacian`."""
+    return Laplacian(model)
+
+
+def _each_term(J: LinearOperator, condition: Callable[[Chain], SeismicOperator]) -> SeismicOperator:
     if isinstance(J, Sum):
         return Sum([_each_term(t, condition) for t in J.terms])
-    if not (isinstance(J, Chain) and isinstance(J.factors[-1], Adjoint) and isinstance(J.factors[-1].op, Scattering)):
+    last = J.factors[-1] if isinstance(J, Chain) else None
+    if not (isinstance(last, Adjoint) and isinstance(last.op, Scattering) and last.op.condition == ADJOINT_STATE):
         raise ValueError(f"{describe(J)} is no Jacobian: an imaging condition is one of so.Jacobian(F, q).")
     return condition(J)
 
 
+def _under(J: Chain, condition: AdjointState) -> SeismicOperator:
+    """The Jacobian with another condition."""
+    S = J.factors[-1].op
+    S = Scattering(J.model, S.geometry, S.op, S.x, condition=condition, storage=S.storage)
+    return product(*J.factors[:-1], S.H, scale=J.scale)
+
+
 def _inverse_scattering(J: Chain) -> SeismicOperator:
-    S, model = J.factors[-1].op, J.model
-    C = Correlation(model, S.geometry, S.op, S.x, storage=S.storage)
-    return product(*J.factors[:-1], C.H, laplacian(model), scale=J.scale / 2)
-
-
-def laplacian(model: Model) -> LinearOperator:
-    """The Laplacian of the model's order on its grid, zero beyond; symmetric."""
-    weights = second_derivative_weights(model.space_order)
-    terms = [
-        signalprocessing.Convolve1D(model.shape, weights / d**2, offset=len(weights) // 2, axis=axis, dtype=model.dtype)
-        for axis, d in enumerate(model.spacing)
-    ]
-    return sum(terms[1:], start=terms[0])
-
-
-def _times_m(J: Chain) -> LinearOperator:
-    return pylops.Diagonal(J.model.m, dtype=J.dtype)
+    return product(_under(J, Correlation()), Laplacian(J.model), scale=0.5)

@@ -203,7 +203,7 @@ class Propagation(SurveyOperator):
         """What shot `i` records, and its background."""
         source, measure, adjoint = self._ends(reverse=False)
         # A history that kept its operator alive, and the other way round, would keep its memory too.
-        filling = background.filling
+        filling = background.condition.filling
 
         def make(history: History) -> Marching:
             return self._marching(source.term(i, inputs[i]), [measure.term(i), filling(history)], adjoint)
@@ -216,7 +216,7 @@ class Propagation(SurveyOperator):
     def filled(self, i: int, x: NDArray, background: Scattering) -> History:
         """What `background` keeps of shot `i`'s wavefield."""
         source, _, adjoint = self._ends(reverse=False)
-        values, filling = source.shots(x)[i], background.filling
+        values, filling = source.shots(x)[i], background.condition.filling
 
         def make(history: History) -> Marching:
             return self._marching(source.term(i, values), [filling(history)], adjoint)

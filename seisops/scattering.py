@@ -13,13 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seisops.algebra import Chain, SeismicOperator, ShotIndex, _at, apply, derivative, fuse, product
+from seisops.conditions import ADJOINT_STATE, AdjointState
 from seisops.execution import current
 from seisops.geometry import Geometry
 from seisops.model import Model
 from seisops.propagators import domain
-from seisops.propagators.couplings import Scattering as ScatteringCoupling
-from seisops.propagators.couplings import SecondDifference
-from seisops.propagators.kernels import Coupling
 from seisops.propagators.marching import Term
 from seisops.storage import History, Storage, estimate
 from seisops.storage.base import BLOCK
@@ -40,14 +38,16 @@ class Scattering(SurveyOperator):
     op : operator with wavefields as its output
     x : array of ``op.dims``
         The background is U = op @ x. It is marched when first needed and kept as `storage` says.
+    condition : imaging condition
+        What of background and wavefield makes the image, see :mod:`seisops.conditions`.
     storage : Storage, optional
         How the background is kept, see :mod:`seisops.storage`; that of ``so.config`` by default.
 
     Notes
     -----
     From a wavefield (nsrc, nt_comp, \*model.padded_shape) to a perturbation of the squared slowness of
-    shape model.shape, s²/km². `m` is extended into the layer by its edge values (Pad), so what images
-    in the layer is added to the edge.
+    shape model.shape, s²/km², or what the condition makes of it. `m` is extended into the layer by its edge values
+    (Pad), so what images in the layer is added to the edge.
 
     References
     ----------
@@ -67,9 +67,6 @@ class Scattering(SurveyOperator):
     takes, gives = "wavefields", "grid"
     separable = False
     sums_shots = True
-    # The axes of a perturbation before those of the grid.
-    lead: tuple[int, ...] = ()
-    coupling: Coupling = ScatteringCoupling()
 
     def __init__(
         self,
@@ -78,18 +75,19 @@ class Scattering(SurveyOperator):
         op: SeismicOperator | None,
         x: NDArray,
         *,
+        condition: AdjointState = ADJOINT_STATE,
         storage: Storage | None = None,
     ) -> None:
-        super().__init__(model, geometry, wavefield_shape(model, geometry), (*self.lead, *model.shape))
-        self.name = "S"
-        self.op, self.x = op, x
+        super().__init__(model, geometry, wavefield_shape(model, geometry), condition.dims(model))
+        self.name = condition.symbol
+        self.op, self.x, self.condition = op, x, condition
         self.storage = current().storage if storage is None else storage
         self._kept: dict[int, History] = {}
         self._lock = threading.RLock()
 
     def _like(self, model: Model, geometry: Geometry, op: SeismicOperator | None, x: NDArray) -> Scattering:
         """The same with another background."""
-        return type(self)(model, geometry, op, x, storage=self.storage)
+        return Scattering(model, geometry, op, x, condition=self.condition, storage=self.storage)
 
     def _at(self, model):
         return self._like(model, self.geometry, self.op and self.op._at(model), self.x)
@@ -119,15 +117,6 @@ class Scattering(SurveyOperator):
         estimate.check(self.wave(), self.nsrc, storage)
         return storage
 
-    @staticmethod
-    def filling(history: History) -> Term:
-        """The measurement of a march that fills `history` with g."""
-        return Term(SecondDifference(), history=history)
-
-    def kept_of(self, u: NDArray) -> NDArray:
-        """g of a wavefield in memory."""
-        return second_time_difference(u, self.model.dt)
-
     def history(self, adjoint: bool, make) -> History:
         """An empty history, for the march that `make` makes of it."""
         return self.chosen.history(self.wave(adjoint, make))
@@ -149,7 +138,9 @@ class Scattering(SurveyOperator):
                 return self._kept[i]
             propagation, z = self._marched
         if propagation is None:
-            history = Whole(self.nt, self.kept_of(domain.part(self.model, self._shotwise(z)[i])))
+            history = Whole(
+                self.nt, self.condition.kept_of(domain.part(self.model, self._shotwise(z)[i]), self.model.dt)
+            )
         else:
             history = propagation.filled(i, z, self)
         with self._lock:
@@ -166,45 +157,32 @@ class Scattering(SurveyOperator):
 
     # --- the operator
 
-    def padded(self, dm: NDArray) -> NDArray:
-        """The perturbation as it scatters, on the padded grid."""
-        return self.model.pad(dm)
-
-    def gathered(self, image: NDArray) -> NDArray:
-        """The image of what was correlated on the padded grid: the transpose of :meth:`padded`."""
-        return self.model.pad_adjoint(image)
-
-    def correlated(self, g: NDArray, u: NDArray) -> NDArray:
-        """What `g` and `u` have in common, on the padded grid."""
-        return np.einsum("t...,t...->...", g, u)
-
-    def scattered(self, padded: NDArray, g: NDArray) -> NDArray:
-        """What `g` radiates where it meets the perturbation: the transpose of :meth:`correlated`."""
-        return padded * g
-
     def _forward(self, u):
-        total = sum(self.correlated(self._whole(i), ui).astype(np.float64) for i, ui in enumerate(self._shotwise(u)))
-        return -self.gathered(total).astype(self.dtype)
+        shots = enumerate(self._shotwise(u))
+        total = sum(self.condition.correlated(self._whole(i), ui).astype(np.float64) for i, ui in shots)
+        return -self.condition.gathered(self.model, total).astype(self.dtype)
 
     def _transposed(self, dm):
-        padded = self.padded(dm.astype(self.dtype))
-        return np.stack([-self.scattered(padded, self._whole(i)) for i in range(self.nsrc)]).reshape(self.dims)
+        padded = self.condition.padded(self.model, dm.astype(self.dtype))
+        return np.stack([-self.condition.scattered(padded, self._whole(i)) for i in range(self.nsrc)]).reshape(
+            self.dims
+        )
 
     def derivative(self, this, tail, x):
         dU = self.op and derivative(self.op, None, self.x)
         if dU is None:
             return None
         if this is self:
-            # d(S u) = -Padᵀ Σ u ∂²dU = S' dU with u as the background of S': the second difference is symmetric.
-            return product(Scattering(self.model, self.geometry, tail, x), dU)
-        return product(VirtualSource(self.model, self.geometry, tail, x), dU)
+            # The image of u in dU is that of dU in u, the wavefields in each other's place.
+            return product(Scattering(self.model, self.geometry, tail, x, condition=self.condition.reverse), dU)
+        return product(VirtualSource(self.model, self.geometry, tail, x, condition=self.condition), dU)
 
     # --- as one end of a propagation
 
     def term(self, i: int, values: NDArray | None = None) -> Term:
         """The coupling of shot `i`, with the perturbation to scatter off."""
-        given = {} if values is None else {"perturbation": self.padded(values.astype(self.dtype))}
-        return Term(self.coupling, given, history=self.background(i))
+        given = {} if values is None else {"perturbation": self.condition.padded(self.model, values.astype(self.dtype))}
+        return Term(self.condition.coupling, given, history=self.background(i))
 
     def shots(self, x: NDArray) -> list[NDArray]:
         """What every shot scatters off: the same perturbation."""
@@ -212,7 +190,7 @@ class Scattering(SurveyOperator):
 
     def recorded(self, i: int, payload: NDArray) -> NDArray:
         """The image of shot `i`."""
-        return self.gathered(payload)
+        return self.condition.gathered(self.model, payload)
 
     def collector(self) -> Summed:
         """Adds up the images of the shots."""
@@ -232,11 +210,13 @@ class VirtualSource(SurveyOperator):
     op : operator with a model perturbation as its output, or None
     x : array
         The perturbation is op @ x, or `x` itself.
+    condition : imaging condition
+        Whose linearised source it is, see :mod:`seisops.conditions`.
 
     Notes
     -----
-    From wavefields (nsrc, nt_comp, \*model.padded_shape) to sources of the same shape; symmetric. It stands
-    between the two marches of a second derivative with respect to the model.
+    From wavefields (nsrc, nt_comp, \*model.padded_shape) to sources of the same shape; its adjoint is that of the
+    reverse condition. It stands between the two marches of a second derivative with respect to the model.
 
     Examples
     --------
@@ -247,47 +227,53 @@ class VirtualSource(SurveyOperator):
     V: (1, 97, 71, 61) -> (1, 97, 71, 61)
     """
 
-    def __init__(self, model: Model, geometry: Geometry, op, x: NDArray) -> None:
+    def __init__(
+        self, model: Model, geometry: Geometry, op, x: NDArray, *, condition: AdjointState = ADJOINT_STATE
+    ) -> None:
         shape = wavefield_shape(model, geometry)
         super().__init__(model, geometry, shape, shape)
         self.name = "V"
         self.takes = self.gives = "wavefields"
-        self.op, self.x = op, x
+        self.op, self.x, self.condition = op, x, condition
+
+    def _like(self, model: Model, geometry: Geometry, op, x: NDArray) -> VirtualSource:
+        """The same with another perturbation."""
+        return VirtualSource(model, geometry, op, x, condition=self.condition)
 
     def _at(self, model):
-        return VirtualSource(model, self.geometry, _at(self.op, model), self.x)
+        return self._like(model, self.geometry, _at(self.op, model), self.x)
 
     def within(self, window):
         op, x = (None, window.crop(self.x)) if self.op is None else _within(self.op, self.x, window)
-        return VirtualSource(window.model, self.geometry, op, x)
+        return self._like(window.model, self.geometry, op, x)
 
     def __getitem__(self, index: ShotIndex) -> VirtualSource:
         # The perturbation is one for all shots, summed over all of those that made it.
-        return VirtualSource(self.model, self.geometry[index], self.op, self.x)
+        return self._like(self.model, self.geometry[index], self.op, self.x)
 
     @cached_property
     def perturbation(self) -> NDArray:
-        """dm on the padded grid."""
+        """dm, an image."""
         dm = self.x if self.op is None else apply(self.op, self.x)
-        return self.model.pad(dm.reshape(self.model.shape).astype(self.dtype))
+        return dm.reshape(self.condition.dims(self.model)).astype(self.dtype)
+
+    def _radiated(self, condition: AdjointState, u: NDArray) -> NDArray:
+        padded = condition.padded(self.model, self.perturbation)
+        kept = (condition.kept_of(ui, self.model.dt) for ui in self._shotwise(u))
+        return np.stack([-condition.scattered(padded, g) for g in kept]).reshape(self.dims)
 
     def _forward(self, u):
-        sources = [-self.perturbation * second_time_difference(ui, self.model.dt) for ui in self._shotwise(u)]
-        return np.stack(sources).reshape(self.dims)
+        return self._radiated(self.condition, u)
 
-    _transposed = _forward
+    def _transposed(self, u):
+        return self._radiated(self.condition.reverse, u)
 
     def derivative(self, this, tail, x):
         ddm = None if self.op is None else derivative(self.op, None, self.x)
-        return None if ddm is None else product(Scattering(self.model, self.geometry, tail, x).H, ddm)
-
-
-def second_time_difference(u: NDArray, h: float) -> NDArray:
-    """(u[n+1] - 2 u[n] + u[n-1]) / h² along the first axis, zero before and after; a symmetric operator."""
-    g = -2 * u
-    g[:-1] += u[1:]
-    g[1:] += u[:-1]
-    return g / u.dtype.type(h) ** 2
+        if ddm is None:
+            return None
+        condition = self.condition if this is self else self.condition.reverse
+        return product(Scattering(self.model, self.geometry, tail, x, condition=condition).H, ddm)
 
 
 def _last_march(op: SeismicOperator | None, x: NDArray) -> tuple[SeismicOperator | None, NDArray]:

@@ -123,7 +123,8 @@ def test_the_input_is_left_alone(name):
     assert np.array_equal(first, result)
 
 
-SHOTWISE = [name for name in NAMES if not foreign(name) and "F[1]" not in name]
+# A shot by itself, and a product that adds up shots on its way, have none to select.
+SHOTWISE = [name for name in NAMES if not foreign(name) and "F[1]" not in name and "Jh Jh.H" not in name]
 
 
 @pytest.mark.parametrize("index", [1, [1, 0], slice(0, 2)], ids=str)

@@ -11,7 +11,7 @@ from functools import lru_cache
 import numpy as np
 import psutil
 import pytest
-from zoo import DOT, KINDS, ROUNDING, World, error
+from zoo import DOT, KINDS, ROUNDING, World, error, random, world
 
 import seisops as so
 from seisops import checks
@@ -101,6 +101,18 @@ def test_the_same_bit_for_bit(storage, name):
     for _ in range(2):
         assert np.array_equal(J @ dm, kept @ dm)
         assert np.array_equal(J.H @ y, kept.H @ y)
+
+
+@pytest.mark.parametrize("storage", [Memory(), Checkpointed()], ids=str)
+@pytest.mark.parametrize("adjoint", [False, True])
+def test_beyond_the_last_step_there_is_nothing(storage, adjoint):
+    # What multiplies the last step is zero in a Jacobian, but not in any product.
+    w = world("2d")
+    op, x = (w.A.H @ w.Pr.H, w.d) if adjoint else (w.A @ w.Ps.H, w.q)
+    S, u = so.Scattering(w.model, w.rec, op, x, storage=storage), random(op.dimsd)
+    backgrounds = (so.conditions.second_time_difference(U, w.model.dt) for U in op @ x)
+    image = -sum(w.model.pad_adjoint((g * ui).sum(axis=0)) for g, ui in zip(backgrounds, u, strict=True))
+    assert error(S @ u, image) <= ROUNDING
 
 
 @pytest.mark.parametrize("storage", ["disk", "one checkpoint", "four checkpoints"])

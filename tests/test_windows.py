@@ -48,6 +48,8 @@ OPERATORS = {
     "J of F": lambda w, limit: limit(w.F).jacobian(w.q),
     "aperture of J": lambda w, limit: limit(w.F.jacobian(w.q)),
     "images by offset": lambda w, limit: limit(so.imaging.subsurface_offsets(w.F.jacobian(w.q), 2)),
+    "inverse scattering": lambda w, limit: limit(so.imaging.inverse_scattering(w.F.jacobian(w.q))),
+    "complement": lambda w, limit: limit(so.imaging.complement(w.F.jacobian(w.q))),
     "J of E": lambda w, limit: limit(w.E).jacobian(w.w),
     "J of F.H": lambda w, limit: limit(w.F).H.jacobian(w.d),
     "J of J": lambda w, limit: limit(w.F).jacobian(w.q).jacobian(w.dm),

@@ -112,7 +112,8 @@ PRODUCTS: dict[str, Callable[[World], pylops.LinearOperator]] = {
 
 OTHERS: dict[str, Callable[[World], pylops.LinearOperator]] = {
     "S": lambda w: so.Scattering(w.model, w.rec, w.A @ w.Ps.H, w.q),
-    "Sh": lambda w: so.imaging.OffsetScattering(w.model, w.rec, w.A @ w.Ps.H, w.q, cells=2, axis=1),
+    "Sh": lambda w: so.Scattering(w.model, w.rec, w.A @ w.Ps.H, w.q, condition=so.conditions.SubsurfaceOffsets(2, 1)),
+    "S A Ps.H": lambda w: so.Scattering(w.model, w.rec, w.A @ w.Ps.H, w.q) @ w.A @ w.Ps.H,
     "V": lambda w: so.VirtualSource(w.model, w.rec, None, w.dm),
     "Pr Ps.H": lambda w: w.Pr @ w.Ps.H,
     "A A": lambda w: w.A @ w.A,
@@ -144,6 +145,13 @@ OTHERS: dict[str, Callable[[World], pylops.LinearOperator]] = {
     "J of F + 2 F2": lambda w: (w.F + 2 * w.F2).jacobian(w.q),
     "J of M F N": lambda w: so.Jacobian(w.M @ w.F @ w.N, w.q),
     "J of F by offset": lambda w: so.imaging.subsurface_offsets(w.J, 2),
+    "J of F by inverse scattering": lambda w: so.imaging.inverse_scattering(w.J),
+    "J of F by its complement": lambda w: so.imaging.complement(w.J),
+    "J of J by offset": lambda w: so.imaging.subsurface_offsets(w.J, 2).jacobian(random((5, *w.dm.shape))),
+    "J of (J by offset).H": lambda w: so.imaging.subsurface_offsets(w.J, 2).H.jacobian(w.d),
+    "J of Jh Jh.H": lambda w: normal(so.imaging.subsurface_offsets(w.J, 2)).jacobian(w.d),
+    "J of J by the complement": lambda w: so.imaging.complement(w.J).jacobian(w.dm),
+    "J of (J by the complement).H": lambda w: so.imaging.complement(w.J).H.jacobian(w.d),
     "J of F ragged": lambda w: w.samplers(w.ragged).jacobian(w.q),
     "J.H J": lambda w: w.J.H @ w.J,
     "J of J": lambda w: w.J.jacobian(w.dm),
@@ -165,6 +173,11 @@ def operator(name: str, kind: str = "2d") -> pylops.LinearOperator:
     if name in ZOO:
         return ZOO[name](world(kind))
     return operator(name[1:-3], kind).H
+
+
+def normal(J):
+    """J J.H"""
+    return J @ J.H
 
 
 def random(shape, seed: int = 0, dtype: str = "float64") -> np.ndarray:

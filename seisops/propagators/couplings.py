@@ -193,3 +193,8 @@ class SecondDifference:
 
     def measure(self, f: dict, march: March, u, h) -> list:
         return [Eq(f["background"], (march.ahead(u) - 2 * u + march.behind(u)) / h**2)]
+
+    @staticmethod
+    def at_the_end(u, behind, h: float):
+        """What is measured in the last step, as wavefields are zero beyond it."""
+        return (behind - 2 * u) / h**2

@@ -143,6 +143,16 @@ class Marching:
         for port in self.ports:
             port.after(start, stop)
 
+    def last_step(self, start: int, stop: int) -> int | None:
+        """Which of the steps from `start` to `stop` is the last of the march, if any is."""
+        last = 0 if self.adjoint else self.nt - 1
+        return last - start if start <= last < stop else None
+
+    def levels(self, step: int) -> tuple[NDArray, NDArray]:
+        """The wavefield of a step of the block that has run, and that behind it."""
+        u = self.space.fields.u.data.view(np.ndarray)
+        return u[step % 3], u[(step + (1 if self.adjoint else -1)) % 3]
+
     def results(self) -> list[NDArray]:
         """What every measure saw; None for what went into a history."""
         return [port.result() for port in self.ports[1:]]
@@ -219,6 +229,11 @@ class _Port:
     def after(self, start: int, stop: int) -> None:
         """Take out what the block measured."""
         seen = self.seen.get(self.payload)
+        last = self.marching.last_step(start, stop)
+        if last is not None and hasattr(self.term.coupling, "at_the_end"):
+            seen[last] = self.term.coupling.at_the_end(
+                *self.marching.levels(last), seen.dtype.type(self.marching.model.dt)
+            )
         if self.writes:
             self.term.history.write(start, stop, seen[: stop - start])
         elif self.collected is not None and self.collected is not seen:

@@ -1,0 +1,174 @@
+r"""Imaging conditions: what of a background g and a wavefield v makes an image, and what an image scatters of g.
+
+Each is a bilinear form of two wavefields, and its transpose in one of them, the linearised source, is here with it:
+
+================== ================== ========================================= ========================================
+condition          kept of U          image                                     linearised source
+================== ================== ========================================= ========================================
+AdjointState       g = second         :math:`-\sum_n g_n v_n`                   :math:`-dm\, g_n`
+                   difference of U
+Correlation        g = U              :math:`-\sum_n g_n v_n`                   :math:`-dm\, g_n`
+SubsurfaceOffsets  g = second         :math:`-\sum_n g_n(x - h) v_n(x + h)`     :math:`-\sum_h dm(x - h, h) g_n(x - 2h)`
+                   difference of U
+================== ================== ========================================= ========================================
+
+As what is kept is symmetric in time, the two wavefields may change places: the image of v in the background U is that
+of U in the background v under the ``reverse`` condition. Derivatives with respect to the model use nothing else.
+
+References
+----------
+J. Rickett and P. Sava, 2002, Offset and angle-domain common image-point gathers for shot-profile migration,
+Geophysics 67. P. Shen and W. Symes, 2008, Automatic velocity analysis via shot profile migration, Geophysics 73.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seisops.model import Model
+from seisops.propagators.couplings import Offsets, Scattering, SecondDifference, Wavefield
+from seisops.propagators.kernels import Coupling
+from seisops.propagators.marching import Term
+from seisops.storage import History
+
+
+@dataclass(frozen=True)
+class AdjointState:
+    """The second time difference of the background with the wavefield: the gradient of a misfit."""
+
+    symbol = "S"
+
+    def dims(self, model: Model) -> tuple[int, ...]:
+        """Shape of an image."""
+        return model.shape
+
+    @property
+    def coupling(self) -> Coupling:
+        """How a kernel images, and scatters off an image."""
+        return Scattering()
+
+    @property
+    def reverse(self) -> AdjointState:
+        """The condition with the wavefields in each other's place."""
+        return self
+
+    @staticmethod
+    def filling(history: History) -> Term:
+        """The measurement of a march that fills `history` with what is kept of its wavefield."""
+        return Term(SecondDifference(), history=history)
+
+    @staticmethod
+    def kept_of(u: NDArray, h: float) -> NDArray:
+        """What is kept of a wavefield in memory, of time step `h`."""
+        return second_time_difference(u, h)
+
+    def padded(self, model: Model, dm: NDArray) -> NDArray:
+        """A perturbation as it scatters, on the padded grid."""
+        return model.pad(dm)
+
+    def gathered(self, model: Model, image: NDArray) -> NDArray:
+        """The image of what was correlated on the padded grid: the transpose of :meth:`padded`."""
+        return model.pad_adjoint(image)
+
+    def correlated(self, g: NDArray, u: NDArray) -> NDArray:
+        """What `g` and `u` have in common, on the padded grid."""
+        return np.einsum("t...,t...->...", g, u)
+
+    def scattered(self, padded: NDArray, g: NDArray) -> NDArray:
+        """What `g` radiates where it meets the perturbation: the transpose of :meth:`correlated`."""
+        return padded * g
+
+
+@dataclass(frozen=True)
+class Correlation(AdjointState):
+    """The background itself with the wavefield: a part of the inverse-scattering condition."""
+
+    symbol = "C"
+
+    @staticmethod
+    def filling(history):
+        return Term(Wavefield(), history=history)
+
+    @staticmethod
+    def kept_of(u, h):
+        return u
+
+
+@dataclass(frozen=True)
+class SubsurfaceOffsets(AdjointState):
+    """The background at x - h with the wavefield at x + h, h = -cells ... cells along an axis, or from the last h to
+    the first."""
+
+    cells: int
+    axis: int = 0
+    descending: bool = False
+    symbol = "Sh"
+
+    def dims(self, model):
+        if self.axis not in range(model.ndim):
+            raise ValueError(f"Offsets are along an axis of the model, 0 ... {model.ndim - 1}, not {self.axis}.")
+        n = model.shape[self.axis]
+        if self.cells != int(self.cells) or not 0 <= 2 * self.cells < n:
+            raise ValueError(
+                f"Half offsets are a whole number of cells, twice of which is less than the {n} cells of axis "
+                f"{self.axis}; got {self.cells}."
+            )
+        return (2 * self.cells + 1, *model.shape)
+
+    @property
+    def coupling(self):
+        return Offsets(self.cells, self.axis)
+
+    @property
+    def reverse(self):
+        return replace(self, descending=not self.descending)
+
+    def padded(self, model, dm):
+        return np.stack(
+            [_moved(model.pad(x), k, self.axis) for k, x in zip(self._cells, self._ordered(dm), strict=True)]
+        )
+
+    def gathered(self, model, image):
+        found = [model.pad_adjoint(_moved(x, -k, self.axis)) for k, x in zip(self._cells, image, strict=True)]
+        return np.stack(self._ordered(found))
+
+    def correlated(self, g, u):
+        return np.stack(
+            [super(SubsurfaceOffsets, self).correlated(_moved(g, 2 * k, self.axis + 1), u) for k in self._cells]
+        )
+
+    def scattered(self, padded, g):
+        return sum(x * _moved(g, 2 * k, self.axis + 1) for k, x in zip(self._cells, padded, strict=True))
+
+    @property
+    def _cells(self) -> range:
+        """Half offsets, as a kernel has them."""
+        return range(-self.cells, self.cells + 1)
+
+    def _ordered(self, image):
+        """From the order of a kernel to that of the image, and back."""
+        return image[::-1] if self.descending else image
+
+
+ADJOINT_STATE = AdjointState()
+
+
+def second_time_difference(u: NDArray, h: float) -> NDArray:
+    """(u[n+1] - 2 u[n] + u[n-1]) / h² along the first axis, zero before and after; a symmetric operator."""
+    g = -2 * u
+    g[:-1] += u[1:]
+    g[1:] += u[:-1]
+    return g / u.dtype.type(h) ** 2
+
+
+def _moved(x: NDArray, cells: int, axis: int) -> NDArray:
+    """`x` further along an axis by `cells`, zero where nothing comes from; the transpose moves it back."""
+    n = x.shape[axis]
+    there, here = [slice(None)] * x.ndim, [slice(None)] * x.ndim
+    there[axis], here[axis] = slice(max(cells, 0), n + min(cells, 0)), slice(max(-cells, 0), n + min(-cells, 0))
+    moved = np.zeros_like(x)
+    moved[tuple(there)] = x[tuple(here)]
+    return moved

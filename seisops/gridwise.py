@@ -1,0 +1,142 @@
+"""Operators on arrays of the model's grid: the parts of imaging conditions that no wavefield meets."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+from numpy.typing import NDArray
+from pylops import LinearOperator
+from pylops.signalprocessing import Convolve1D
+
+from seisops.algebra import SeismicOperator, _at, apply, derivative, product
+from seisops.model import Model, second_derivative_weights
+from seisops.scattering import _select, _within
+
+
+class GridOperator(SeismicOperator):
+    """From arrays of the model's shape to others; real and symmetric."""
+
+    takes = gives = "grid"
+    knows_shots = False
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model.shape, model.shape, model.dtype, model)
+
+    def _adjoint(self):
+        return self
+
+    def _transposed(self, y):
+        return self._forward(y)
+
+    def shots_in(self, x, index):
+        return x
+
+    def shots_out(self, y, index):
+        return y
+
+
+class Laplacian(GridOperator):
+    r"""The Laplacian of the model's order on its grid, zero beyond.
+
+    .. math:: (L x)_i = \sum_k c_k (x_{i+k} + x_{i-k}) / d^2 \quad \text{along every axis}
+
+    Parameters
+    ----------
+    model : Model
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> so.imaging.laplacian(so.Model(v=np.full((51, 41), 2.0), spacing=10))
+    L: (51, 41) -> (51, 41)
+    """
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self.name = "L"
+
+    @cached_property
+    def _sum(self) -> LinearOperator:
+        model, weights = self.model, second_derivative_weights(self.model.space_order)
+        terms = [
+            Convolve1D(model.shape, weights / d**2, offset=len(weights) // 2, axis=axis, dtype=model.dtype)
+            for axis, d in enumerate(model.spacing)
+        ]
+        return sum(terms[1:], start=terms[0])
+
+    def _forward(self, x):
+        return apply(self._sum, x)
+
+    def _at(self, model):
+        return Laplacian(model)
+
+    def within(self, window):
+        return Laplacian(window.model)
+
+    def __getitem__(self, index):
+        return self
+
+
+class Weighting(GridOperator):
+    r"""Multiplies by the squared slowness, or by what a product gives.
+
+    .. math:: y = m \circ x \quad \text{or} \quad y = (op\; z) \circ x
+
+    Parameters
+    ----------
+    model : Model
+    op : operator with arrays of the model's shape as its output, or None
+    z : array, optional
+        The weights are op @ z, or `z` itself; m without.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
+    >>> so.gridwise.Weighting(model)
+    m: (51, 41) -> (51, 41)
+    """
+
+    def __init__(self, model: Model, op: LinearOperator | None = None, z: NDArray | None = None) -> None:
+        super().__init__(model)
+        self.name = "m" if z is None else "D"
+        self.op, self.z = op, z
+
+    @property
+    def sums_shots(self) -> bool:
+        """Whether the weights do."""
+        return getattr(self.op, "sums_shots", False)
+
+    @property
+    def knows_shots(self) -> bool:
+        """Whether the weights are others for other shots."""
+        return self.sums_shots
+
+    @cached_property
+    def weights(self) -> NDArray:
+        """An array of the model's shape."""
+        if self.z is None:
+            return self.model.m
+        weights = self.z if self.op is None else apply(self.op, self.z)
+        return weights.reshape(self.dims).astype(self.dtype)
+
+    def _forward(self, x):
+        return self.weights * x
+
+    def _at(self, model):
+        return Weighting(model, _at(self.op, model), self.z)
+
+    def within(self, window):
+        if self.op is None:
+            return Weighting(window.model, None, None if self.z is None else window.crop(self.z))
+        return Weighting(window.model, *_within(self.op, self.z, window))
+
+    def __getitem__(self, index):
+        return Weighting(self.model, *_select(self.op, self.z, index)) if self.sums_shots else self
+
+    def derivative(self, this, tail, x):
+        other = Weighting(self.model, tail, x)
+        if self.z is None:
+            return other
+        dw = None if self.op is None else derivative(self.op, None, self.z)
+        return None if dw is None else product(other, dw)
