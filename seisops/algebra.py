@@ -175,6 +175,12 @@ class SeismicOperator(LinearOperator):
 
         return dot_test(self, **kwargs)
 
+    def conj(self) -> SeismicOperator:
+        """The complex conjugate."""
+        if np.issubdtype(self.dtype, np.complexfloating):
+            raise NotImplementedError(f"{self} is complex and does not know its conjugate: take that of its factors.")
+        return self
+
     def configured(self, **settings) -> SeismicOperator:
         """This operator under settings of its own, those of :func:`seisops.config`, wherever it is used."""
         from seisops.configured import Configured
@@ -342,10 +348,13 @@ class Sum(SeismicOperator):
         return max(getattr(part, "nsrc", 1) for part in self.terms)
 
     def _forward(self, x):
-        return sum(apply(t, x) for t in self.terms)
+        return sum(apply(t, x).reshape(self.dimsd) for t in self.terms)
 
     def _transposed(self, y):
-        return sum(apply(t.H, y) for t in self.terms)
+        return sum(apply(t.H, y).reshape(self.dims) for t in self.terms)
+
+    def conj(self):
+        return Sum([conj(t) for t in self.terms])
 
     def _adjoint(self):
         return Sum([t.H for t in self.terms])
@@ -437,6 +446,9 @@ class Chain(SeismicOperator):
 
     def _transpose(self):
         return Chain([f.T for f in reversed(self.factors)], self.scale)
+
+    def conj(self):
+        return Chain([conj(f) for f in self.factors], np.conj(self.scale))
 
     def _at(self, model):
         return Chain([_at(f, model) for f in self.factors], self.scale)
@@ -549,7 +561,23 @@ def derivative(op: LinearOperator, tail: LinearOperator | None, x: NDArray) -> L
         return _sum([d for t in op.terms if (d := derivative(t, tail, x)) is not None])
     if isinstance(op, Chain):
         return _sum([product(*op.factors[:i], d, scale=op.scale) for i, d in op._derivatives(tail, x)])
-    return op.derivative(op, tail, x) if isinstance(op, SeismicOperator) else None
+    if not isinstance(op, SeismicOperator):
+        return None
+    if tail is None or not np.issubdtype(tail.dtype, np.complexfloating):
+        return op.derivative(op, tail, x)
+    # Wavefields are real: what meets a complex one is the sum of what meets its two parts, x being real.
+    conjugate = conj(tail)
+    parts = (
+        product(Sum([tail, conjugate]), scale=0.5),
+        product(Sum([tail, product(conjugate, scale=-1)]), scale=-0.5j),
+    )
+    real, imag = (op.derivative(op, part, x) for part in parts)
+    return None if real is None else Sum([real, product(imag, scale=1j)])
+
+
+def conj(op: LinearOperator) -> LinearOperator:
+    """The operator x -> conj(op @ conj(x)), whose dependence on m is kept."""
+    return op.conj() if isinstance(op, SeismicOperator) or np.issubdtype(op.dtype, np.complexfloating) else op
 
 
 def _sum(terms: list[LinearOperator]) -> LinearOperator | None:

@@ -236,9 +236,11 @@ def _item(op: LinearOperator, partials: Sequence[Partial], at: Inputs, keeper: K
     elif not all(np.all(np.isfinite(a)) for a in values):
         # An overflow on its way back through a network is the network's business: a loss scaler looks for it.
         return [np.full(shape_of(op, p.slot), np.nan) for p in partials]
-    if keeper is not None and keeper.wanted and tuple(partials) == (FORWARD,):
+    # A linearisation marches real wavefields; what a complex operator does to them is differentiated part by part.
+    linear = isinstance(op, SeismicOperator) and not np.issubdtype(op.dtype, np.complexfloating)
+    if keeper is not None and keeper.wanted and linear and tuple(partials) == (FORWARD,):
         return [keeper.find(op, at.m, at.x, make=True).value]
-    if set(partials) == {Partial("x", 0), Partial("m", 1)} and isinstance(op, SeismicOperator):
+    if set(partials) == {Partial("x", 0), Partial("m", 1)} and linear:
         kept = keeper and keeper.find(op, at.m, at.x, make=False)
         gx, gm = (kept or _at(op, at.m).linearize(at.x)).pull(at.y.astype(op.dtype).reshape(op.dimsd))
         return [gx if p.slot == "x" else gm for p in partials]
@@ -248,7 +250,7 @@ def _item(op: LinearOperator, partials: Sequence[Partial], at: Inputs, keeper: K
 def _one(op: LinearOperator, p: Partial, at: Inputs, keeper: Keeper | None) -> NDArray:
     if p.slot == "m":
         kept = keeper and at.x is not None and keeper.find(op, at.m, at.x, make=False)
-        J = kept.J if kept else derivative(_at(op, at.m), None, at.x.astype(op.dtype))
+        J = kept.J if kept else _derivative(_at(op, at.m), at.x)
         if J is None:
             return np.zeros(shape_of(op, "m"), op.dtype)
         last = _derivatives(J.H, at.y, at.dm[: p.order - 1])
@@ -261,11 +263,20 @@ def _one(op: LinearOperator, p: Partial, at: Inputs, keeper: Keeper | None) -> N
 def _derivatives(op: LinearOperator, x: NDArray, directions: Sequence[NDArray]) -> NDArray | None:
     """``D^k op [directions] x``; None where it vanishes."""
     for direction in directions:
-        op = derivative(op, None, np.asarray(x, op.dtype).reshape(op.dims))
+        op = _derivative(op, x)
         if op is None:
             return None
         x = direction
     return op.matvec(np.ravel(x)) if np.iscomplexobj(x) else apply(op, np.asarray(x, op.dtype).reshape(op.dims))
+
+
+def _derivative(op: LinearOperator, x: NDArray) -> LinearOperator | None:
+    """Operator dm -> D op[dm] x, also of complex `x`, in which it is linear."""
+    x = np.reshape(x, op.dims)
+    J = derivative(op, None, x.real.astype(_real(op.dtype)))
+    if J is None or not np.any(x.imag):
+        return J
+    return J + 1j * derivative(op, None, x.imag.astype(_real(op.dtype)))
 
 
 def _at(op: LinearOperator, m: NDArray | None) -> LinearOperator:
@@ -331,16 +342,19 @@ def register(thing: LinearOperator | Keeper) -> int:
 
 
 def registered(number: int) -> Any:
-    """What a number stands for; None for 0.
+    """What a number stands for.
 
     Raises
     ------
     RuntimeError
         If it is gone.
     """
-    if number == 0:
-        return None
     thing = _numbered.get(number)
     if thing is None:
         raise RuntimeError("This graph was compiled for an operator that no longer exists; build the layer again.")
     return thing
+
+
+def keeper(number: int) -> Keeper | None:
+    """The keeper of a number; None for 0, and where it is gone: a graph may outlive the product it was traced in."""
+    return _numbered.get(number)

@@ -148,10 +148,10 @@ def taylor_test(
         dm = 0.1 * m * np.random.default_rng(seed).uniform(-1, 1, m.shape)
     dm = np.asarray(dm, dtype=np.float64)
     steps = np.logspace(-1, -4.5, 8) if steps is None else np.asarray(steps, dtype=np.float64)
-    base = np.asarray(function(m), dtype=np.float64)
+    base = _wide(np.asarray(function(m)))
     linear = derivative @ dm.ravel() if isinstance(derivative, LinearOperator) else np.vdot(derivative, dm)
-    linear = np.asarray(linear, dtype=np.float64).reshape(base.shape)
-    change = [np.asarray(function(m + h * dm), dtype=np.float64) - base for h in steps]
+    linear = _wide(np.asarray(linear)).reshape(base.shape)
+    change = [_wide(np.asarray(function(m + h * dm))) - base for h in steps]
     first = np.array([np.linalg.norm(c) for c in change])
     second = np.array([np.linalg.norm(c - h * linear) for c, h in zip(change, steps, strict=True)])
     slopes = tuple(float(np.polyfit(np.log(steps), np.log(e), 1)[0]) for e in (first, second))

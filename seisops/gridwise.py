@@ -118,7 +118,7 @@ class Weighting(GridOperator):
         if self.z is None:
             return self.model.m
         weights = self.z if self.op is None else apply(self.op, self.z)
-        return weights.reshape(self.dims).astype(self.dtype)
+        return weights.real.reshape(self.dims).astype(self.dtype)
 
     def _forward(self, x):
         return self.weights * x

@@ -31,7 +31,8 @@ class Linearization:
         self.op, self.x = op, x
         if isinstance(op, Sum):
             self.terms = [Linearization(t, x) if isinstance(t, SeismicOperator) else t for t in op.terms]
-            self.value = sum(t.value if isinstance(t, Linearization) else apply(t, x) for t in self.terms)
+            values = (t.value if isinstance(t, Linearization) else apply(t, x) for t in self.terms)
+            self.value = sum(value.reshape(op.dimsd) for value in values)
             return
         self.chain = op if isinstance(op, Chain) else Chain([op])
         self.parts = dict(self.chain._derivatives(None, x))
@@ -80,7 +81,7 @@ class Linearization:
         """``op.H @ y`` and ``J.H @ y``, the gradients in x and in m, in the marches of the first."""
         if isinstance(self.op, Sum):
             pulled = [t.pull(y) if isinstance(t, Linearization) else (apply(t.H, y), 0) for t in self.terms]
-            return sum(gx for gx, _ in pulled), sum(gm for _, gm in pulled)
+            return sum(gx.reshape(self.op.dims) for gx, _ in pulled), sum(gm for _, gm in pulled)
         gradient = np.zeros(self.op.model.m.shape, self.op.dtype)
         steps = list(self._steps())
         # A sampler that depends on m is inside a fused factor: its part of the product rule runs by itself.

@@ -78,6 +78,8 @@ class Scattering(SurveyOperator):
         condition: AdjointState = ADJOINT_STATE,
         storage: Storage | None = None,
     ) -> None:
+        if np.iscomplexobj(x):
+            raise TypeError("Wavefields are real: take the backgrounds of the real and the imaginary part apart.")
         super().__init__(model, geometry, wavefield_shape(model, geometry), condition.dims(model))
         self.name = condition.symbol
         self.op, self.x, self.condition = op, x, condition
@@ -255,7 +257,7 @@ class VirtualSource(SurveyOperator):
     def perturbation(self) -> NDArray:
         """dm, an image."""
         dm = self.x if self.op is None else apply(self.op, self.x)
-        return dm.reshape(self.condition.dims(self.model)).astype(self.dtype)
+        return dm.real.reshape(self.condition.dims(self.model)).astype(self.dtype)
 
     def _radiated(self, condition: AdjointState, u: NDArray) -> NDArray:
         padded = condition.padded(self.model, self.perturbation)
@@ -285,7 +287,8 @@ def _last_march(op: SeismicOperator | None, x: NDArray) -> tuple[SeismicOperator
     z = x if chain.scale == 1 else chain.dtype.type(chain.scale) * x
     for f in reversed(rest):
         z = apply(f, z)
-    return (first, z) if hasattr(first, "filled") else (None, apply(first, z))
+    # Of what is complex on its way, real in the end.
+    return (first, z.real) if hasattr(first, "filled") else (None, apply(first, z).real)
 
 
 def _within(op: SeismicOperator, x: NDArray, window) -> tuple:

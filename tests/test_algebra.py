@@ -7,6 +7,7 @@ import pylops
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from zoo import ROUNDING, error, world
 
 import seisops as so
 from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum, compose, fuse
@@ -298,6 +299,20 @@ def test_every_product_of_the_design(survey):
     for op in products:
         for P in (op, op.H):
             assert [type(f) for f in fuse(getattr(P, "factors", (P,)))] == [so.Propagation]
+
+
+def test_sums_of_shaped_and_flat_operators():
+    w = world("2d")
+    n = w.F.shape[1]
+    flat = w.F.H @ w.F + 0.1 * pylops.Identity(n, dtype="float64")
+    shaped = w.F.H @ w.F + 0.1 * pylops.Identity(w.F.dims, dtype="float64")
+    assert error(flat @ w.q, shaped @ w.q) <= ROUNDING
+    assert error(flat.H @ w.q, shaped @ w.q) <= ROUNDING
+    assert error(flat.at(m=1.1 * w.model.m) @ w.q.ravel(), (shaped.at(m=1.1 * w.model.m) @ w.q).ravel()) <= ROUNDING
+    given, expected = flat.linearize(w.q), shaped.linearize(w.q)
+    assert error(given.value, expected.value) <= ROUNDING
+    for a, b in zip(given.pull(w.q), expected.pull(w.q), strict=True):
+        assert error(a, b) <= ROUNDING
 
 
 def test_sums_fuse_term_by_term(survey):

@@ -1,8 +1,9 @@
 """Derivatives: Taylor remainders, the gradient of an inversion, and what they cost in marches and kernels."""
 
 import numpy as np
+import pylops
 import pytest
-from zoo import ROUNDING, SLOPE, error, operator, random, world
+from zoo import DOT, ROUNDING, SLOPE, error, operator, random, world
 
 import seisops as so
 from seisops import checks
@@ -78,6 +79,24 @@ def test_jacobian_in_other_worlds(kind):
     op = operator("Pr A Ps.H", kind)
     x = world(kind).q
     assert_derivative(lambda m: op.at(m=m) @ x, op.jacobian(x), op.model.m)
+
+
+def complex_products():
+    w = world("2d")
+    G = so.compose(pylops.signalprocessing.FFT(w.F.dimsd, axis=-1, dtype="complex128") @ w.F)
+    return {"G": G, "G.H": G.H, "G.H G": G.H @ G, "1j F": 1j * w.F, "(1j F).H": (1j * w.F).H}
+
+
+@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize("name", ["G", "G.H", "G.H G", "1j F", "(1j F).H"])
+def test_complex_products(name, order):
+    op = complex_products()[name]
+    x = random(op.dims, 3)
+    if order == 2:
+        op, x = op.jacobian(x), world("2d").dm
+    J = op.jacobian(x)
+    assert checks.dot_test(J, verbose=False) <= DOT["float64"]
+    assert_derivative(lambda m: op.at(m=m) @ x, J, op.model.m)
 
 
 @pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])

@@ -16,9 +16,10 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from pylops import LinearOperator
 
-from seisops import bridge, compose
+from seisops import bridge, compose, config
 from seisops.algebra import describe
 from seisops.bridge import Inputs, Keeper, Partial
+from seisops.execution import DEFAULT, current
 from seisops_keras import shim, spec
 
 # Forward products in graphs whose wavefields wait for a backward; the oldest is dropped and marched again.
@@ -52,6 +53,7 @@ def run(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs: I
         "product": mode.product,
         "keep": mode.keep,
         "keeper": 0 if mode.keeper is None else bridge.register(mode.keeper),
+        "settings": _settings_now(),
     }
     with _lock:
         _operators.setdefault(call["op"], op)
@@ -76,11 +78,10 @@ def _callback(call: bytes, *arrays: NDArray) -> list[NDArray]:
         )
     partials = tuple(Partial(*p) for p in call["partials"])
     inputs = Inputs.unflat(placed(call["places"], arrays, call["of"]))
-    try:
-        keeper = bridge.registered(call["keeper"])
-    except RuntimeError:
-        keeper = None
-    return _compute(op, Mode(call["product"], call["keep"], keeper), partials, inputs)
+    mode = Mode(call["product"], call["keep"], bridge.keeper(call["keeper"]))
+    # TensorFlow runs nodes on threads of its own, which know nothing of the settings in force where it was traced.
+    with config(**_settings.get(call["settings"], {})):
+        return _compute(op, mode, partials, inputs)
 
 
 shim.enter(TOKEN, _callback)
@@ -190,6 +191,8 @@ _process = uuid.uuid4().hex
 _keys: weakref.WeakKeyDictionary[LinearOperator, str] = weakref.WeakKeyDictionary()
 # Of every graph, until the process ends: so long TensorFlow keeps a graph's gradient function, and it the operator.
 _operators: dict[str, LinearOperator] = {}
+# Settings of so.config that graphs were traced in, other than the default ones.
+_settings: dict[str, dict] = {}
 _waits: weakref.WeakKeyDictionary[LinearOperator, _Waiting] = weakref.WeakKeyDictionary()
 
 
@@ -203,6 +206,17 @@ def _key(op: LinearOperator) -> str:
             except TypeError:
                 _keys[op] = f"{_process}:{bridge.register(op)}"
         return _keys[op]
+
+
+def _settings_now() -> str:
+    """What a graph calls the settings of ``so.config`` that it is traced in."""
+    now = current()
+    if now == DEFAULT:
+        return ""
+    with _lock:
+        name = next((k for k, known in _settings.items() if known == vars(now)), f"{_process}:{len(_settings)}")
+        _settings[name] = vars(now)
+    return name
 
 
 def _waiting(op: LinearOperator) -> _Waiting:

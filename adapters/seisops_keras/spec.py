@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from pylops import LinearOperator
 
 from seisops import LRWF, Geometry, Model, Modeling, Projection, Propagation, Scattering, VirtualSource, compose
 from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum, describe
+from seisops.conditions import AdjointState, Correlation, SubsurfaceOffsets
+from seisops.gridwise import Laplacian, Weighting
+from seisops.storage import Auto, Checkpointed, Disk, Frequencies, Half, Memory, Subsampled
 
 VERSION = 1
 
@@ -35,12 +39,19 @@ PARTS: dict[type, dict[str, str]] = {
     LRWF: {"model": "", "geometry": "", "wavelet": ""},
     Modeling: {"model": "", "geometry": ""},
     Propagation: {"left": "", "A": "", "right": "", "adjoint": "adjoint_time"},
-    Scattering: {"model": "", "geometry": "", "op": "", "x": ""},
-    VirtualSource: {"model": "", "geometry": "", "op": "", "x": ""},
+    Scattering: dict.fromkeys(("model", "geometry", "op", "x", "condition", "storage"), ""),
+    VirtualSource: dict.fromkeys(("model", "geometry", "op", "x", "condition"), ""),
+    Laplacian: {"model": ""},
+    Weighting: {"model": "", "op": "", "z": ""},
     Adjoint: {"op": ""},
     Sum: {"terms": ""},
     Chain: {"factors": "", "scale": ""},
 }
+PARTS |= {
+    cls: dict.fromkeys((f.name for f in fields(cls)), "")
+    for cls in (AdjointState, Correlation, SubsurfaceOffsets, Auto, Memory, Disk, Checkpointed, Half, Subsampled,
+                Frequencies)
+}  # fmt: skip
 NAMES = {cls.__name__: cls for cls in PARTS}
 
 
@@ -79,11 +90,11 @@ def encode(op: LinearOperator | Model) -> dict:
     def write(value: Any) -> Any:
         if type(value) in PARTS:
             if id(value) not in positions:
-                fields = {
+                held = {
                     name: write(getattr(value, attribute or name)) for name, attribute in PARTS[type(value)].items()
                 }
                 positions[id(value)] = len(parts)
-                parts.append({"class": type(value).__name__, **fields})
+                parts.append({"class": type(value).__name__, **held})
             return {"part": positions[id(value)]}
         if isinstance(value, (LinearOperator, SeismicOperator)):
             raise TypeError(

@@ -122,6 +122,8 @@ def _apply(op: LinearOperator, number: int | None, own: _Traits, x: Tensor, m: T
     x = x.to(own.dtype)
     if m is not None:
         models = bridge.check_input(op, "m", m.shape, own.model_shape)
+        if m.is_complex() or not m.is_floating_point():
+            raise TypeError(f"The squared slowness m is real, of float32 or float64; got {m.dtype}.")
         if models and models != batch:
             try:
                 batch = torch.broadcast_shapes(batch, models)
@@ -195,13 +197,14 @@ class _Form(torch.autograd.Function):
 
     @staticmethod
     def vmap(info, in_dims, op, keeper, partials, *tensors: Tensor | None):
-        gradient = any(p.slot == "m" for p in partials)
+        gradient, shared = any(p.slot == "m" for p in partials), len(bridge.shape_of(op, "m"))
         moved = []
         for i, (t, d) in enumerate(zip(tensors, in_dims[3:], strict=True)):
             if t is not None and d is not None:
                 t = t.movedim(d, 0)
-            elif t is not None and (gradient or i in (1, 2)):
-                # Expanded, or the gradients of all samples would be summed.
+            elif t is not None and (gradient or i in (1, 2) or t.ndim > shared):
+                # Expanded, or the gradients of all samples would be summed, and models of samples of their own would
+                # go with the samples of this axis.
                 t = t.unsqueeze(0).expand(info.batch_size, *t.shape)
             moved.append(t)
         results = _Form.apply(op, keeper, partials, *moved)

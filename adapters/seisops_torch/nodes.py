@@ -45,7 +45,7 @@ def torch_dtype(dtype: np.dtype) -> torch.dtype:
 def signature(partials: Sequence[Partial], tensors: Sequence[Optional]) -> tuple:
     """The partials as text and the tensors in their fixed places; vmap and compilers know no lists of tensors."""
     if len(tensors) > 3 + bridge.MAX_ORDER:
-        raise RuntimeError(f"Derivatives with respect to the model end at order {bridge.MAX_ORDER}.")
+        raise RuntimeError(f"Derivatives with respect to the model end at order {bridge.MAX_ORDER + 1}.")
     code = ",".join(f"{p.slot}{p.order}" for p in partials)
     return code, *tensors, *[None] * (3 + bridge.MAX_ORDER - len(tensors))
 
@@ -67,7 +67,7 @@ def _compute(op: int, keeper: int, code: str, m: Optional, x: Optional, y: Optio
     partials, tensors = _read(code, (m, x, y, a, b, c))
     like = next(t for t in tensors if t is not None)
     inputs = Inputs.unflat(tensors).map(to_numpy)
-    results = bridge.evaluate(bridge.registered(op), partials, inputs, bridge.registered(keeper))
+    results = bridge.evaluate(bridge.registered(op), partials, inputs, bridge.keeper(keeper))
     return _three([torch.from_numpy(r).to(like.device) for r in results], like)
 
 

@@ -39,6 +39,6 @@ class VelocityModel(nn.Module):
 
     def forward(self) -> torch.Tensor:
         """The squared slowness 1/v², s²/km²."""
-        with torch.no_grad():
-            self.v.clamp_(self.low, self.high)
+        # Not an operation on `v` that autograd counts: a second call would forbid the backward of the first.
+        self.v.data.clamp_(self.low, self.high)
         return self.v**-2

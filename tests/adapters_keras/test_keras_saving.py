@@ -43,6 +43,12 @@ def operators(s):
         "jacobian": F.jacobian(s.q),
         "second derivative": F.jacobian(s.q).jacobian(s.dm),
         "migration": F.H.jacobian(s.w),
+        "by checkpoints": so.Scattering(model, geometry, U @ F.factors[-1], s.q, storage=so.storage.Checkpointed(2)),
+        "frequencies": so.Scattering(model, geometry, U @ F.factors[-1], s.q, storage=so.storage.Frequencies([0.01])),
+        "inverse scattering": so.imaging.inverse_scattering(F.jacobian(s.q)),
+        "complement": so.imaging.complement(F.jacobian(s.q)),
+        "offsets": so.imaging.subsurface_offsets(F.jacobian(s.q), 1),
+        "offsets, differentiated": so.imaging.subsurface_offsets(F.jacobian(s.q), 1).H.jacobian(s.w),
         "ragged": so.Projection(model, ragged, interpolation="linear"),
         "propagation": so.Propagation(F.factors[0], U, None, adjoint=True),
     }
@@ -52,7 +58,8 @@ def operators(s):
     "name",
     [
         "product", "adjoint", "bare adjoint", "sum", "one shot", "some shots", "jacobian", "second derivative",
-        "migration", "ragged", "propagation",
+        "migration", "ragged", "propagation", "by checkpoints", "frequencies", "inverse scattering", "complement",
+        "offsets", "offsets, differentiated",
     ],
 )  # fmt: skip
 def test_operators_survive_json(double, near, name):
@@ -63,6 +70,33 @@ def test_operators_survive_json(double, near, name):
     assert json.dumps(spec.encode(again)) == text
     x = np.random.default_rng(3).standard_normal(op.dims)
     near(again @ x, op @ x, 1e-13)
+
+
+def test_operators_that_differ_in_storage_alone(double, near):
+    with so.config(storage=so.storage.Frequencies([0.01])):
+        rough = double.F.jacobian(double.q)
+    exact = double.F.jacobian(double.q)
+    for op in (rough, exact):
+        traced = tf.function(lambda d, op=op: apply(op.H, d))
+        near(traced(tf.constant(double.w)), (op.H @ double.w).reshape(op.dims))
+        near(spec.decode(spec.encode(op)).H @ double.w, op.H @ double.w)
+
+
+def test_settings_of_graphs(double):
+    # TensorFlow runs what is in a graph on other threads.
+    m = tf.constant(double.m)
+
+    def gradient(m):
+        with tf.GradientTape() as tape:
+            tape.watch(m)
+            value = tf.reduce_sum(apply(double.F, tf.constant(double.q), m) ** 2)
+        return tape.gradient(value, m)
+
+    exact = gradient(m)
+    with so.config(storage=so.storage.Frequencies([0.01])):
+        rough, graph = gradient(m), tf.function(gradient)(m)
+    assert np.abs(rough - exact).max() > 1e-3 * np.abs(exact).max()
+    assert np.abs(rough - graph).max() < 1e-10 * np.abs(exact).max()
 
 
 def test_every_parameter_of_a_model_survives():

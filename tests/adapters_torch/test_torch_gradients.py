@@ -4,7 +4,8 @@ import numpy as np
 import pylops
 import pytest
 import torch
-from seisops_torch import Layer
+import torch.fx.experimental.proxy_tensor
+from seisops_torch import Layer, VelocityModel
 from torch.autograd import gradcheck, gradgradcheck
 from zoo import ZOO, operator, random, world
 
@@ -64,3 +65,87 @@ def test_operators_of_pylops(dtype):
     x = torch.from_numpy(random((2, 4)).astype(dtype)).requires_grad_()
     assert gradcheck(layer, x, **FIRST)
     assert gradgradcheck(layer, x, **SECOND)
+
+
+@pytest.mark.row("Transforms", "`vmap` over x while m has a batch axis of its own, nested and of gradients", "exact")
+def test_samples_and_models_in_batches_of_their_own():
+    w = world("2d")
+    layer, m = Layer(w.F), torch.from_numpy(w.model.m.copy())
+    models, x = torch.stack([m, 1.1 * m]), torch.from_numpy(random((3, 2, *w.F.dims)))
+
+    def each(function, samples):
+        return torch.stack([function(s) for s in samples])
+
+    def loss(s):
+        return layer(s, models).square().sum()
+
+    for function in (lambda s: layer(s, models), torch.func.grad(loss)):
+        assert torch.allclose(torch.func.vmap(function)(x), each(function, x), rtol=1e-12)
+    pairs = torch.func.vmap(torch.func.vmap(layer, (None, 0)), (0, None))(x[0], models)
+    assert torch.allclose(pairs, each(lambda s: each(lambda one: layer(s, one), models), x[0]), rtol=1e-12)
+
+
+@pytest.mark.row("Transforms", "`torch.func.hessian` of a function of x and m together", "exact")
+def test_hessian_in_the_input_and_the_model_together():
+    w = world("2d")
+    layer, m, q = Layer(w.F), torch.from_numpy(w.model.m.copy()), torch.from_numpy(w.q)
+
+    def f(c):
+        return layer(q * (1 + c[0]), m * (1 + c[1])).square().sum()
+
+    at = torch.zeros(2, dtype=torch.float64)
+    expected = torch.func.jacrev(torch.func.jacrev(f))(at)
+    assert torch.allclose(torch.func.hessian(f)(at), expected, rtol=1e-10)
+
+
+@pytest.mark.row(
+    "Derivatives", "gradcheck and gradgradcheck in m of complex compositions, of real and complex x", "exact"
+)
+@pytest.mark.parametrize("complex_input", [False, True])
+def test_complex_compositions_in_the_model(complex_input):
+    w = world("2d")
+    layer = Layer(pylops.signalprocessing.FFT(w.F.dimsd, axis=-1, dtype="complex128") @ w.F)
+    m, dm = (torch.from_numpy(a.copy()) for a in (w.model.m, w.dm))
+    x = torch.from_numpy(w.q + 0.3j * random(w.q.shape) if complex_input else w.q)
+
+    def f(t):
+        y = layer(x, m + t * dm)
+        return y.abs().square().sum() + y.real.pow(3).sum()
+
+    t = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    assert gradcheck(f, (t,), rtol=1e-6)
+    assert gradgradcheck(f, (t,), rtol=1e-6)
+
+
+@pytest.mark.row("Transforms", "`torch.func.linearize` and `make_fx`, whose graphs outlive the call", "exact")
+@pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr")
+def test_graphs_that_outlive_the_call():
+    w = world("2d")
+    layer, m, q, dm = Layer(w.F), *(torch.from_numpy(a.copy()) for a in (w.model.m, w.q, w.dm))
+
+    def loss(m):
+        return layer(q, m).square().sum()
+
+    value, tangent = torch.func.linearize(loss, m)
+    expected = torch.func.jvp(loss, (m,), (dm,))
+    assert torch.allclose(value, expected[0])
+    assert torch.allclose(tangent(dm), expected[1])
+    traced = torch.fx.experimental.proxy_tensor.make_fx(lambda m: layer(q, m))(m)
+    assert torch.allclose(traced(1.05 * m), layer(q, 1.05 * m))
+
+
+def test_two_layers_of_one_velocity():
+    w = world("2d")
+    earth, q = VelocityModel(w.model, bounds=(1.4, 4.6)), torch.from_numpy(w.q)
+    layers = [Layer(w.F), Layer(w.F2)]
+    sum(layer(q, m=earth()).square().sum() for layer in layers).backward()
+    together, earth.v.grad = earth.v.grad, None
+    m = earth()
+    sum(layer(q, m=m).square().sum() for layer in layers).backward()
+    assert torch.allclose(together, earth.v.grad)
+
+
+def test_a_complex_model_is_refused():
+    w = world("2d")
+    with pytest.raises(TypeError, match="squared slowness m is real"):
+        Layer(w.F)(torch.from_numpy(w.q), torch.from_numpy(w.model.m + 0j))
