@@ -98,8 +98,9 @@ def encode(op: LinearOperator | Model) -> dict:
             return {"part": positions[id(value)]}
         if isinstance(value, (LinearOperator, SeismicOperator)):
             raise TypeError(
-                f"{describe(value)} cannot be saved: only operators of seisops and their products are made of parts "
-                "that JSON can hold. Save the weights alone, and build the layer again from code."
+                f"{describe(value)} cannot be saved: products of operators of seisops are made of parts that JSON can "
+                "hold, but not apertures, settings of their own, or operators of PyLops. Save the weights alone, and "
+                "build the layer again from code."
             )
         return _write(value, write)
 

@@ -1,4 +1,4 @@
-"""Any operator as a PyTorch module: exact gradients in the input and the model, of every order."""
+"""Any operator as a PyTorch module: exact derivatives in the input and the model."""
 
 from seisops_torch.check import check
 from seisops_torch.layer import Layer, apply

@@ -40,8 +40,9 @@ def apply(op: LinearOperator, x: Tensor, m: Tensor | None = None) -> Tensor:
 
     Notes
     -----
-    Derivatives of every order are right, but for forward mode over forward mode, which raises. Inside a function that
-    ``torch.compile`` compiles, this one stays eager; :class:`Layer` compiles, with ``fullgraph=True`` too.
+    Derivatives of every order in x, and up to the fourth in m, are right; beyond, and for forward mode over forward
+    mode, it raises. Inside a function that ``torch.compile`` compiles, this one stays eager; :class:`Layer` compiles,
+    with ``fullgraph=True`` too.
 
     Examples
     --------
@@ -116,6 +117,8 @@ def _traits(op: LinearOperator) -> _Traits:
 
 
 def _apply(op: LinearOperator, number: int | None, own: _Traits, x: Tensor, m: Tensor | None) -> Tensor:
+    if not isinstance(x, Tensor):
+        raise TypeError(f"A layer takes a tensor, not {type(x).__name__}: torch.from_numpy makes one of an array.")
     batch = bridge.check_input(op, "x", x.shape, own.dims)
     bridge.check_kind(op, x.is_complex(), x.is_floating_point() or x.is_complex())
     given = x.dtype

@@ -67,7 +67,11 @@ def test_operators_of_pylops(dtype):
     assert gradgradcheck(layer, x, **SECOND)
 
 
-@pytest.mark.row("Transforms", "`vmap` over x while m has a batch axis of its own, nested and of gradients", "exact")
+@pytest.mark.row(
+    "torch.func and torch.compile",
+    "`vmap` over x while m has a batch axis of its own, nested and of gradients",
+    "exact",
+)
 def test_samples_and_models_in_batches_of_their_own():
     w = world("2d")
     layer, m = Layer(w.F), torch.from_numpy(w.model.m.copy())
@@ -85,7 +89,7 @@ def test_samples_and_models_in_batches_of_their_own():
     assert torch.allclose(pairs, each(lambda s: each(lambda one: layer(s, one), models), x[0]), rtol=1e-12)
 
 
-@pytest.mark.row("Transforms", "`torch.func.hessian` of a function of x and m together", "exact")
+@pytest.mark.row("torch.func and torch.compile", "`torch.func.hessian` of a function of x and m together", "exact")
 def test_hessian_in_the_input_and_the_model_together():
     w = world("2d")
     layer, m, q = Layer(w.F), torch.from_numpy(w.model.m.copy()), torch.from_numpy(w.q)
@@ -117,7 +121,9 @@ def test_complex_compositions_in_the_model(complex_input):
     assert gradgradcheck(f, (t,), rtol=1e-6)
 
 
-@pytest.mark.row("Transforms", "`torch.func.linearize` and `make_fx`, whose graphs outlive the call", "exact")
+@pytest.mark.row(
+    "torch.func and torch.compile", "`torch.func.linearize` and `make_fx`, whose graphs outlive the call", "exact"
+)
 @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr")
 def test_graphs_that_outlive_the_call():
     w = world("2d")
