@@ -146,6 +146,8 @@ class SeismicOperator(LinearOperator):
             raise ValueError(f"Derivatives are known with respect to 'm', not {wrt!r}.")
         x = self._as_input(x, copy=True)
         check_finite(self, x)
+        if self.model is not None:
+            self._at(self.model)  # refuses what lies on several grids
         result = derivative(self, None, x)
         if result is None:
             raise ValueError(f"{self} does not depend on m: its Jacobian is zero.")
@@ -253,7 +255,7 @@ class SeismicOperator(LinearOperator):
         return Adjoint(self)
 
     def _transpose(self):
-        return self.H
+        return self.H.conj()
 
     # ------------------------------------------------------------------ words
 
@@ -562,6 +564,7 @@ def derivative(op: LinearOperator, tail: LinearOperator | None, x: NDArray) -> L
     if isinstance(op, Chain):
         return _sum([product(*op.factors[:i], d, scale=op.scale) for i, d in op._derivatives(tail, x)])
     if not isinstance(op, SeismicOperator):
+        _check_constant(op)
         return None
     if tail is None or not np.issubdtype(tail.dtype, np.complexfloating):
         return op.derivative(op, tail, x)
@@ -625,7 +628,28 @@ def _sentence(op: LinearOperator) -> str:
 
 
 def _at(op: LinearOperator, model) -> LinearOperator:
-    return op._at(model) if isinstance(op, SeismicOperator) else op
+    if not isinstance(op, SeismicOperator):
+        _check_constant(op)
+        return op
+    if op.model is not None and op.model.grid_key != model.grid_key:
+        raise ValueError(
+            f"{op} is on another grid or time step than {model}, and a squared slowness is of one of them: put "
+            "the parts of each grid in their model by themselves."
+        )
+    return op._at(model)
+
+
+def _check_constant(op: LinearOperator) -> None:
+    """Refuse an operator of PyLops that holds one that depends on m where no product or sum shows it."""
+    held = [v for value in vars(op).values() for v in (value if isinstance(value, (list, tuple)) else [value])]
+    for inner in held:
+        if isinstance(inner, SeismicOperator) and inner.model is not None:
+            raise NotImplementedError(
+                f"{type(op).__name__} holds {inner}, whose dependence on m is not read there: make products, sums and "
+                "adjoints of it instead, or one block after the other."
+            )
+        if isinstance(inner, LinearOperator):
+            _check_constant(inner)
 
 
 def _within(op: LinearOperator, window) -> LinearOperator:

@@ -45,6 +45,9 @@ class Configured(SeismicOperator):
     def _at(self, model):
         return self._again(self.op._at(model))
 
+    def conj(self):
+        return self._again(self.op.conj())
+
     def __getitem__(self, index):
         return self._again(self.op[index])
 

@@ -78,8 +78,8 @@ class Encoding:
                     "share them, or give the receivers of all shots to every one."
                 )
         together = np.concatenate(src.positions)
-        receivers = Geometry([first] * n, dt=rec.dt, nt=rec.nt)
-        sources = Geometry([together] * n, dt=src.dt, nt=src.nt)
+        receivers = Geometry([first] * n, dt=rec.dt, t=rec.t)
+        sources = Geometry([together] * n, dt=src.dt, t=src.t)
         return product(
             Projection(F.model, receivers, interpolation=left.interpolation),
             Modeling(F.model, receivers),
@@ -160,6 +160,6 @@ def reciprocal(src: Geometry, rec: Geometry) -> tuple[Geometry, Geometry]:
         raise ValueError("Reciprocity needs the same receivers for every shot.")
     sources = np.concatenate(src.positions)
     return (
-        Geometry(first[:, None], dt=src.dt, nt=src.nt),
-        Geometry([sources] * len(first), dt=rec.dt, nt=rec.nt),
+        Geometry(first[:, None], dt=src.dt, t=src.t),
+        Geometry([sources] * len(first), dt=rec.dt, t=rec.t),
     )

@@ -46,7 +46,8 @@ class Linearization:
             position = end + getattr(f, "position", 0)
             d = self.parts.get(position)
             # The derivative of what propagates ends in the adjoint of what keeps its background.
-            background = d.factors[-1].op if d is not None and hasattr(f, "forward_keeping") else None
+            # That of a complex wavefield is a sum, of the derivatives at its two parts.
+            background = d.factors[-1].op if isinstance(d, Chain) and hasattr(f, "forward_keeping") else None
             yield f, position, d, background
 
     def _run(self) -> NDArray:
@@ -82,6 +83,10 @@ class Linearization:
         if isinstance(self.op, Sum):
             pulled = [t.pull(y) if isinstance(t, Linearization) else (apply(t.H, y), 0) for t in self.terms]
             return sum(gx.reshape(self.op.dims) for gx, _ in pulled), sum(gm for _, gm in pulled)
+        if np.issubdtype(self.op.dtype, np.complexfloating):
+            # Wavefields are real: those of the adjoint's two parts are marched for each product.
+            gradient = apply(self.J.H, y) if self.varies else np.zeros(self.op.model.m.shape, self.op.dtype)
+            return apply(self.op.H, y), gradient
         gradient = np.zeros(self.op.model.m.shape, self.op.dtype)
         steps = list(self._steps())
         # A sampler that depends on m is inside a fused factor: its part of the product rule runs by itself.

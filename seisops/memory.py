@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum
+from seisops.configured import Configured
 from seisops.execution import at_once, current
 from seisops.operators import Propagation
 from seisops.scattering import Scattering
@@ -73,7 +74,8 @@ def memory(op: SeismicOperator, *, verbose: bool = True) -> MemoryEstimate:
     """
     factors = list(_factors(op))
     marched = [f for f in factors if isinstance(f, Propagation)]
-    scattering = [s for f in factors for s in _scattering(f)]
+    # An image and its adjoint share a background.
+    scattering = list({id(s): s for f in factors for s in _scattering(f)}.values())
     held = sum(prod(f.dimsd) * f.dtype.itemsize for f in factors) + prod(op.dims) * op.dtype.itemsize
     backgrounds = sum(s.nsrc * s.chosen.nbytes(s.wave()) for s in scattering)
     survey = [*scattering, *(f for f in factors if isinstance(f, SurveyOperator))]
@@ -97,7 +99,7 @@ def _factors(op):
         case Chain():
             for f in op.running():
                 yield from _factors(f)
-        case Adjoint():
+        case Adjoint() | Configured():
             yield from _factors(op.op)
         case _:
             yield op

@@ -259,6 +259,10 @@ def observed(F, q: ArrayLike, d: ArrayLike, shots: ShotIndex | None = None) -> t
 
 def _of_shots(op: LinearOperator, d: ArrayLike, shots: ShotIndex | None) -> tuple[LinearOperator, Data]:
     """`op` and its data, of the chosen shots."""
+    if np.issubdtype(op.dtype, np.complexfloating):
+        raise TypeError(
+            f"A misfit is of real records, {describe(op)} is complex: take its real and imaginary part apart."
+        )
     if np.prod(np.shape(d)) != op.shape[0]:
         raise ValueError(f"The data have shape {np.shape(d)}, {describe(op)} gives {op.dimsd}.")
     d = Unread(d, range(op.nsrc)) if _stays_unread(op, d) else read(op, d)

@@ -256,6 +256,8 @@ class _Marched:
             return [end.recorded(i, payload) for end, payload in zip(ends, marching.all(), strict=True)]
 
     def only(self, i: int) -> _Marched:
+        if self.propagation.geometry.single:
+            return self
         return _Marched(
             self.propagation[[i]], [self.inputs[i]], self.reverse, None if self.also is None else self.also[[i]]
         )

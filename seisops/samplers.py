@@ -170,7 +170,7 @@ class LRWF(SurveyOperator):
     takes, gives = "wavefields", "grid"
 
     def __init__(self, model: Model, geometry: Geometry, wavelet: ArrayLike) -> None:
-        q = np.asarray(wavelet, dtype=np.float64)
+        q = np.array(wavelet, dtype=np.float64)
         n, nt = geometry.nsrc, geometry.nt
         if q.shape not in ((nt,), (n, nt), (n, 1, nt), (1, nt)):
             raise ValueError(f"The wavelet has shape ({nt},) or ({n}, {nt}) on {geometry}, got {q.shape}.")

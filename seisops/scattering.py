@@ -298,4 +298,8 @@ def _within(op: SeismicOperator, x: NDArray, window) -> tuple:
 
 def _select(op, x: NDArray, index: ShotIndex) -> tuple:
     """``op[index]`` and the part of `x` it takes."""
-    return (None, x[index]) if op is None else (op[index], op.shots_in(x, index))
+    return (
+        (None, x[list(index) if isinstance(index, tuple) else index])
+        if op is None
+        else (op[index], op.shots_in(x, index))
+    )

@@ -33,11 +33,11 @@ class SurveyOperator(SeismicOperator):
 
     def shots_in(self, x: NDArray, index: ShotIndex) -> NDArray:
         """What ``op[index]`` takes of an input `x` of all shots."""
-        return x[index]
+        return x[list(index) if isinstance(index, tuple) else index]
 
     def shots_out(self, y: NDArray, index: ShotIndex) -> NDArray:
         """What ``op[index]`` gives of an output `y` of all shots."""
-        return y[index]
+        return y[list(index) if isinstance(index, tuple) else index]
 
     def _shotwise(self, x: NDArray) -> NDArray:
         """`x` with its shot axis, also for the one shot of ``op[i]``."""

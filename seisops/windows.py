@@ -101,8 +101,6 @@ def aperture(op: LinearOperator, buffer: float) -> Limited:
 class Limited(SeismicOperator):
     """What :func:`aperture` makes: an operator of which every shot has a window of its own."""
 
-    separable = True
-
     def __init__(
         self,
         op: SeismicOperator,
@@ -116,7 +114,8 @@ class Limited(SeismicOperator):
                     "weights or images."
                 )
         super().__init__(op.dims, op.dimsd, op.dtype, op.model)
-        self.op, self.slices, self.sums_shots = op, list(slices), op.sums_shots
+        self.op, self.slices = op, list(slices)
+        self.sums_shots, self.separable = op.sums_shots, not op.sums_shots
         self.takes, self.gives = op.takes, op.gives
         # The operators on the windows, which keep their backgrounds from product to product.
         self._parts: dict[int, SeismicOperator] = {} if parts is None else parts
@@ -126,6 +125,11 @@ class Limited(SeismicOperator):
         """Number of shots."""
         return len(self.slices)
 
+    @property
+    def single(self) -> bool:
+        """Whether it is of the one shot of ``op[i]``, without a shot axis."""
+        return any(s.geometry.single for s in _projections(self.op))
+
     def window(self, i: int) -> Window:
         """The part of the model of shot `i`."""
         return Window(self.model, self.slices[i])
@@ -133,7 +137,7 @@ class Limited(SeismicOperator):
     def part(self, i: int) -> SeismicOperator:
         """The operator of shot `i` on its window."""
         if i not in self._parts:
-            self._parts[i] = self.op[[i]].within(self.window(i))
+            self._parts[i] = (self.op if self.single else self.op[[i]]).within(self.window(i))
         return self._parts[i]
 
     def __getstate__(self) -> dict:
@@ -166,7 +170,7 @@ class Limited(SeismicOperator):
 
     def taken(self, i: int, x: NDArray) -> NDArray:
         """What the window of shot `i` takes of an input of all shots."""
-        mine = self.op.shots_in(x, [i])
+        mine = x if self.single else self.op.shots_in(x, [i])
         return self.window(i).crop(mine) if self.takes == "grid" else mine
 
     def given(self, i: int, y: NDArray) -> NDArray:
@@ -175,6 +179,9 @@ class Limited(SeismicOperator):
 
     def _adjoint(self):
         return Limited(self.op.H, self.slices, {i: part.H for i, part in self._parts.items()})
+
+    def conj(self):
+        return Limited(self.op.conj(), self.slices)
 
     def _at(self, model):
         return Limited(self.op._at(model), self.slices)

@@ -391,3 +391,40 @@ def test_complex_scalars():
     assert np.array_equal(dense(op), (2 - 1j) * M)
     assert np.array_equal(dense(op.H), (2 + 1j) * M.T)
     assert np.array_equal(dense(op.T), (2 - 1j) * M.T)
+
+
+def test_transposes_of_complex_operators_are_not_conjugated():
+    w = world("2d")
+    C = (1 + 2j) * w.F
+    for op in (C.configured(reproducible=True), so.aperture(C, 1e4)):
+        assert np.allclose(op.T @ w.d, C.T @ w.d, rtol=ROUNDING, atol=0)
+        assert np.allclose(op.conj() @ w.q, C.conj() @ w.q, rtol=ROUNDING, atol=0)
+
+
+def test_pull_of_complex_operators():
+    w = world("2d")
+    D = pylops.Diagonal(np.exp(1j * np.arange(w.F.shape[1])).reshape(w.F.dims), dtype="complex128")
+    for op in ((1 + 1j) * w.F, w.F + 1j * w.F2, (1j * w.F).configured(reproducible=True), w.F @ D):
+        linearization = op.linearize(w.q)
+        gx, gm = linearization.pull(w.d)
+        for found, expected in (
+            (linearization.value, op @ w.q), (gx, op.H @ w.d), (gm, linearization.J.H @ w.d),
+            (linearization.J @ w.dm, op.jacobian(w.q) @ w.dm),
+        ):  # fmt: skip
+            assert np.linalg.norm(found - expected) <= ROUNDING * np.linalg.norm(expected)
+
+
+def test_the_wavelet_of_an_extended_source_is_its_own():
+    w = world("2d")
+    wavelet = np.random.default_rng(0).standard_normal((2, w.rec.nt))
+    E = w.Pr @ w.A @ so.LRWF(w.model, w.rec, wavelet).H
+    expected = E @ w.w
+    wavelet *= 3
+    assert np.array_equal(E[0] @ w.w[0], expected[0])
+    assert np.array_equal(E.at(m=w.model.m) @ w.w, expected)
+
+
+def test_shots_by_tuple():
+    w = world("2d")
+    K = w.E.jacobian(w.w)
+    assert np.array_equal(K[(1, 0)] @ w.dm, K[[1, 0]] @ w.dm)

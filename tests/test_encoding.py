@@ -99,3 +99,21 @@ def test_refusals():
         so.reciprocal(w.fine, w.rec)
     with pytest.raises(ValueError, match="same receivers for every shot"):
         so.reciprocal(w.src, w.rec)
+
+
+def test_encoding_and_reciprocity_keep_the_recording_time():
+    # A time that is no multiple of a sampling, and a step at which one step more or less shows.
+    model = so.Model(v=np.full((21, 21), 2.0), spacing=10, dt=0.7, dtype="float64")
+    src = so.Geometry([[[55.5, 44.4]], [[66.6, 77.7]]], dt=2.0, t=120.0)
+    rec = so.Geometry([[[51.5, 41.4], [88.8, 99.9]]] * 2, dt=0.7, t=120.0)
+
+    def F(src, rec):
+        return so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
+
+    W = so.Encoding(np.array([[1.0, -2.0]]))
+    q = np.random.default_rng(0).standard_normal(F(src, rec).dims)
+    assert (
+        error((W @ F(src, rec)) @ (W.sources(F(src, rec)) @ q), W.records(F(src, rec)) @ (F(src, rec) @ q)) <= ROUNDING
+    )
+    exchanged = so.reciprocal(src, rec)
+    assert [g.t for g in exchanged] == [120.0, 120.0]

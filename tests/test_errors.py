@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pylops
 import pytest
-from zoo import operator, random, world
+from zoo import ROUNDING, error, operator, random, world
 
 import seisops as so
 from seisops.wavelets import UndersampledWarning
@@ -438,3 +438,46 @@ def test_derivative_at_complex_input():
 def test_transposed_nodes_of_pylops_are_read():
     w = world("2d")
     assert so.Jacobian((w.M @ w.F).T, w.d).dims == w.model.shape
+
+
+def test_operators_on_several_grids_have_no_common_model():
+    w = world("2d")
+    other = so.Model(v=w.model.v, spacing=(20.0, 24.0), dtype="float64")
+    G = so.Projection(other, w.rec) @ so.Modeling(other, w.rec) @ so.Projection(other, w.src).H
+    between = w.F.H @ pylops.Identity(w.F.shape[0]) @ G
+    assert error((w.F + G) @ w.q, w.F @ w.q + G @ w.q) <= ROUNDING
+    for op in (w.F + G, between):
+        for call in (lambda op=op: op.at(m=w.model.m), lambda op=op: op.jacobian(w.q)):
+            with raises(ValueError, "on another grid or time step than Model"):
+                call()
+
+
+def test_points_between_the_nodes_of_a_tiny_grid():
+    tiny = so.Model(v=np.full((5, 9), 2.0), spacing=10.0, absorb=0, space_order=2)
+    with raises(ValueError, "reach over 6 cells on either side, more than the 5 of an axis"):
+        so.Projection(tiny, so.Geometry([[[15.0, 12.0]]], dt=2.0, t=20.0))
+
+
+def test_operators_hidden_in_blocks_have_no_derivative():
+    w = world("2d")
+    x = np.ones(2 * w.F.shape[1])
+    for op in (w.F.H @ pylops.HStack([w.F, w.F2]), so.compose(w.F.H @ w.F.toreal())):
+        assert np.isfinite(op @ x[: op.shape[1]]).all()
+        for call in (lambda op=op: op.at(m=w.model.m), lambda op=op: op.jacobian(x[: op.shape[1]])):
+            with raises(NotImplementedError, "whose dependence on m is not read there"):
+                call()
+
+
+def test_objectives_of_complex_records():
+    w = world("2d")
+    for call in (lambda: so.fwi(1j * w.F, w.q, 1j * w.d), lambda: so.lsrtm(1j * w.J, 1j * w.d)):
+        with raises(TypeError, "A misfit is of real records"):
+            call()
+
+
+def test_memory_counts_a_background_once():
+    J = operator("J of F")
+    expected = J.memory(verbose=False).background
+    assert expected > 0
+    for op in (J.configured(reproducible=True), J.H @ J):
+        assert op.memory(verbose=False).background == expected

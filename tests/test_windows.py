@@ -173,3 +173,18 @@ def test_refusals(wide):
     with pytest.raises(NotImplementedError, match="Put the whole product under one aperture"):
         (F.H @ F).jacobian(wide.q)
     assert isinstance(F.jacobian(wide.q), Limited)
+
+
+def test_objectives_of_an_aperture_that_adds_shots_up():
+    w = world("2d")
+    image = 0.5 * np.asarray(w.J.H @ w.d)
+    whole = so.aperture(w.J.H, 1e4)
+    for f in (so.fwi, lambda op, d, image: so.lsrtm(op, image, d)):
+        expected, given = f(w.J.H, w.d, image), f(whole, w.d, image)
+        assert given[0] == pytest.approx(expected[0])
+        assert error(given[1], expected[1]) <= ROUNDING
+
+
+def test_one_shot_without_its_axis(wide):
+    limited_F = limited(wide.F)
+    assert error(limited_F[1] @ wide.q[1], (limited_F @ wide.q)[1]) <= ROUNDING

@@ -84,6 +84,11 @@ def point_weights(model: Model, positions: NDArray, interpolation: str) -> Point
     cells = np.where(np.abs(cells - np.rint(cells)) < ON_NODE, np.rint(cells), cells)
     # On a node the weight is 1 there and 0 elsewhere: no need to visit the others.
     half = 1 if np.all(cells == np.rint(cells)) else HALF_WIDTH[interpolation]
+    if half > 1 and min(model.padded_shape) < half:
+        raise ValueError(
+            f"Points between nodes reach over {half} cells on either side, more than the {min(model.padded_shape)} of "
+            "an axis of the padded grid: put them on nodes, or take a larger model or layer."
+        )
     npoint, ndim = cells.shape
     nodes = np.empty((npoint, ndim), np.int32)
     weights = np.zeros((npoint, ndim, 2 * half))
