@@ -146,8 +146,7 @@ class SeismicOperator(LinearOperator):
             raise ValueError(f"Derivatives are known with respect to 'm', not {wrt!r}.")
         x = self._as_input(x, copy=True)
         check_finite(self, x)
-        if self.model is not None:
-            self._at(self.model)  # refuses what lies on several grids
+        _check_one_grid(self, self.model)
         result = derivative(self, None, x)
         if result is None:
             raise ValueError(f"{self} does not depend on m: its Jacobian is zero.")
@@ -169,6 +168,7 @@ class SeismicOperator(LinearOperator):
 
         x = self._as_input(x, copy=True)
         check_finite(self, x)
+        _check_one_grid(self, self.model)
         return Linearization(self, x)
 
     def check(self, **kwargs) -> float:
@@ -631,12 +631,19 @@ def _at(op: LinearOperator, model) -> LinearOperator:
     if not isinstance(op, SeismicOperator):
         _check_constant(op)
         return op
-    if op.model is not None and op.model.grid_key != model.grid_key:
+    _check_one_grid(op, model)
+    return op._at(model)
+
+
+def _check_one_grid(op: LinearOperator, model) -> None:
+    """Refuse operators on other grids or time steps than the `model` whose squared slowness is asked about."""
+    for part in (*getattr(op, "factors", ()), *getattr(op, "terms", ())):
+        _check_one_grid(part, model)
+    if isinstance(op, SeismicOperator) and op.model is not None and op.model.grid_key != model.grid_key:
         raise ValueError(
             f"{op} is on another grid or time step than {model}, and a squared slowness is of one of them: put "
             "the parts of each grid in their model by themselves."
         )
-    return op._at(model)
 
 
 def _check_constant(op: LinearOperator) -> None:

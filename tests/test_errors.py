@@ -447,9 +447,10 @@ def test_operators_on_several_grids_have_no_common_model():
     between = w.F.H @ pylops.Identity(w.F.shape[0]) @ G
     assert error((w.F + G) @ w.q, w.F @ w.q + G @ w.q) <= ROUNDING
     for op in (w.F + G, between):
-        for call in (lambda op=op: op.at(m=w.model.m), lambda op=op: op.jacobian(w.q)):
+        calls = (op.at, {"m": w.model.m}), (op.jacobian, {"x": w.q}), (op.linearize, {"x": w.q})
+        for call, given in calls:
             with raises(ValueError, "on another grid or time step than Model"):
-                call()
+                call(**given)
 
 
 def test_points_between_the_nodes_of_a_tiny_grid():
