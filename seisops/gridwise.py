@@ -124,7 +124,7 @@ class Weighting(GridOperator):
         return self.weights * x
 
     def _at(self, model):
-        return Weighting(model, _at(self.op, model), self.z)
+        return Weighting(model, self.op and _at(self.op, model), self.z)
 
     def within(self, window):
         if self.op is None:

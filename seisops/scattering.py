@@ -243,7 +243,7 @@ class VirtualSource(SurveyOperator):
         return VirtualSource(model, geometry, op, x, condition=self.condition)
 
     def _at(self, model):
-        return self._like(model, self.geometry, _at(self.op, model), self.x)
+        return self._like(model, self.geometry, self.op and _at(self.op, model), self.x)
 
     def within(self, window):
         op, x = (None, window.crop(self.x)) if self.op is None else _within(self.op, self.x, window)
