@@ -34,7 +34,7 @@ def add(a: Tensor | None, b: Tensor) -> Tensor:
 
 def to_numpy(t: Tensor) -> NDArray:
     """The values of a tensor, lazily conjugated ones and those of other devices too."""
-    return t.detach().resolve_conj().resolve_neg().cpu().numpy()
+    return t.detach().resolve_conj().cpu().numpy()
 
 
 def torch_dtype(dtype: np.dtype) -> torch.dtype:

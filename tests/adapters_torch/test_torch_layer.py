@@ -191,6 +191,10 @@ def test_views_conjugates_and_empty_batches():
     x = torch.from_numpy(random((4, 2)) + 1j * random((4, 2), 1))
     assert error((layer(x.T.conj()) - layer(x.T.conj().resolve_conj().contiguous())).abs() + 1, np.ones((2, 3))) == 0
     assert layer(torch.empty(0, 4, dtype=torch.complex128)).shape == (0, 3)
+    # The imaginary part of a conjugate is lazily negative.
+    real, lazy = Layer(pylops.MatrixMult(random((3, 4)))), x.T.conj().imag
+    assert lazy.is_neg()
+    assert error(real(lazy), real(lazy.resolve_neg().contiguous())) == 0
     assert error(layer(x[:, :1].T.expand(5, 4)).real, layer(x[:, 0]).real.expand(5, 3)) == 0
 
 
