@@ -154,6 +154,8 @@ class Geometry:
 
 def shot_indices(index: int | slice | Sequence[int], nsrc: int) -> list[int]:
     """The shots `index` selects among `nsrc`, as NumPy would; at least one."""
+    if isinstance(index, (bool, np.bool)) or (not isinstance(index, slice) and np.ndim(index) > 1):
+        raise IndexError(f"Shots are a whole number, a slice or a list of whole numbers, not {index}.")
     try:
         chosen = np.atleast_1d(np.arange(nsrc)[index if isinstance(index, slice) else np.asarray(index)]).tolist()
     except IndexError as error:
