@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pylops import LinearOperator
+from pylops import BlockDiag, HStack, LinearOperator, VStack
 from pylops.linearoperator import (
     _AdjointLinearOperator,
+    _ConjLinearOperator,
     _PowerLinearOperator,
     _ProductLinearOperator,
     _ScaledLinearOperator,
@@ -205,7 +206,7 @@ class SeismicOperator(LinearOperator):
             raise TypeError(
                 f"Derivatives of {self} are known at real input: take the real and the imaginary part apart."
             )
-        return np.array(x, _real(self.dtype)).reshape(self.dims) if copy else x.reshape(self.dims)
+        return (own(x.astype(_real(self.dtype), copy=False)) if copy else x).reshape(self.dims)
 
     def _matvec(self, x: NDArray) -> NDArray:
         return self._apply(self._forward, x, self.dims)
@@ -239,6 +240,10 @@ class SeismicOperator(LinearOperator):
 
     def __rmul__(self, x):
         return product(self, scale=x) if np.isscalar(x) else NotImplemented
+
+    def __truediv__(self, x):
+        # By anything else PyLops divides as a solver does.
+        return product(self, scale=1 / x) if np.isscalar(x) else super().__truediv__(x)
 
     def __neg__(self):
         return product(self, scale=-1)
@@ -460,8 +465,7 @@ class Chain(SeismicOperator):
 
     def __getitem__(self, index):
         for f in self.factors:
-            if not isinstance(f, SeismicOperator):
-                raise TypeError(f"Cannot select shots of {self}: {describe(f)} does not say what a shot is.")
+            check_shots(f, self)
         for i, f in enumerate(self.factors):
             if f.sums_shots and any(left.knows_shots for left in self.factors[:i]):
                 raise TypeError(f"Cannot select shots of {self}: {f.sentence} in the middle adds up all of them.")
@@ -477,6 +481,33 @@ class Chain(SeismicOperator):
     def sentence(self) -> str:
         words = phrase(self.factors)
         return words if self.scale == 1 else f"-{words}" if self.scale == -1 else f"{self.scale:g} * {words}"
+
+
+class Block(SeismicOperator):
+    """One block of an array in which those of several operators follow one another; the adjoint puts it there."""
+
+    def __init__(self, dims: Sequence[int], dimsd: Sequence[int], start: int, dtype: np.dtype) -> None:
+        super().__init__(dims, dimsd, dtype)
+        self.start, self.name = start, "block"
+
+    @property
+    def slice(self) -> slice:
+        """Where the block stands in the flat array."""
+        return slice(self.start, self.start + self.shape[0])
+
+    def _forward(self, x):
+        return x.ravel()[self.slice]
+
+    def _transposed(self, y):
+        x = np.zeros(self.shape[1], y.dtype)
+        x[self.slice] = y.ravel()
+        return x
+
+    def within(self, window):
+        raise ValueError("An aperture is of one survey: stack what is under apertures of its own.")
+
+    def __getitem__(self, index):
+        raise TypeError("Cannot select shots of a stack of operators: stack those of the shots.")
 
 
 # ---------------------------------------------------------------------- rules
@@ -497,7 +528,7 @@ def product(*operators: LinearOperator, scale: complex = 1) -> SeismicOperator:
 
 
 def compose(op: LinearOperator | SciPyOperator) -> LinearOperator:
-    """`op` with PyLops' own products, sums, scalings and adjoints read through, so that what is inside fuses.
+    """`op` with PyLops' own products, sums, adjoints and stacks read through, so that what is inside fuses.
 
     Parameters
     ----------
@@ -537,9 +568,58 @@ def compose(op: LinearOperator | SciPyOperator) -> LinearOperator:
             result = compose(a).T
         case _PowerLinearOperator(args=(a, p)) if p > 0:
             result = product(*[compose(a)] * p)
+        case _ConjLinearOperator(Op=a):
+            result = conj(compose(a))
+        case VStack() | HStack() | BlockDiag():
+            result = _unstacked(op)
         case _:
             result = op
     return result
+
+
+def _unstacked(stack: VStack | HStack | BlockDiag) -> Sum:
+    """A stack as the sum over its blocks, each between its parts of the input and of the output."""
+    dtype, row, column, terms = _real(stack.dtype), 0, 0, []
+    for op in map(compose, stack.ops):
+        left, right = _block(stack.dimsd, op.dimsd, row, dtype), _block(stack.dims, op.dims, column, dtype)
+        terms.append(product(*([] if left is None else [left.H]), op, *([] if right is None else [right])))
+        row += 0 if isinstance(stack, HStack) else op.shape[0]
+        column += 0 if isinstance(stack, VStack) else op.shape[1]
+    return Sum(terms)
+
+
+def _block(dims: Sequence[int], dimsd: Sequence[int], start: int, dtype: np.dtype) -> Block | None:
+    return None if tuple(dims) == tuple(dimsd) else Block(dims, dimsd, start, dtype)
+
+
+def blocks(op: LinearOperator) -> list[tuple[slice, LinearOperator]]:
+    """The operators whose outputs `op` stacks, in order, each with its part of the flat output; `op` itself else."""
+    last = op
+    while isinstance(last, Chain) and not _places(last.factors[0]):
+        last = last.factors[0]
+    terms = [t.factors for t in getattr(last, "terms", [last]) if isinstance(t, Chain)]
+    found = {f[0].op.start: (f[0].op.slice, product(*f[1:])) for f in terms if _places(f[0]) and len(f) > 1}
+    result = [found[start] for start in sorted(found)]
+    whole = sum(part.stop - part.start for part, _ in result) == op.shape[0]
+    return result if whole else [(slice(None), op)]
+
+
+def _places(op: LinearOperator) -> bool:
+    return isinstance(op, Adjoint) and isinstance(op.op, Block)
+
+
+def dependent(op: LinearOperator) -> SeismicOperator:
+    """`op` composed; refused where it cannot depend on a model, or where that is not read.
+
+    Raises
+    ------
+    ValueError, NotImplementedError
+    """
+    op = compose(op)
+    if not isinstance(op, SeismicOperator):
+        _check_constant(op)
+        raise ValueError(f"{describe(op)} holds no operator of this library: it does not depend on m.")
+    return op
 
 
 def fuse(factors: Sequence[LinearOperator]) -> tuple[LinearOperator, ...]:
@@ -588,10 +668,25 @@ def _sum(terms: list[LinearOperator]) -> LinearOperator | None:
 
 
 def apply(op: LinearOperator, x: NDArray) -> NDArray:
-    """`op` times an array of its dims, as an array of its dimsd."""
+    """`op` times an array of its size, in its precision at least, as an array of its dimsd."""
+    x = x.astype(np.result_type(x, _real(op.dtype)), copy=False)
     if isinstance(op, SeismicOperator) and not np.iscomplexobj(x):
         return op._forward(x.reshape(op.dims)).reshape(op.dimsd)
     return op.matvec(x.reshape(-1)).reshape(op.dimsd)
+
+
+def own(x: ArrayLike, dtype: np.dtype | None = None) -> NDArray:
+    """A copy of `x`, in `dtype` at least, that does not change when `x` does; `x` itself where that cannot change."""
+    x = np.asarray(x)
+    dtype = x.dtype if dtype is None else np.result_type(x, dtype)
+    base: object = x
+    while isinstance(base, np.ndarray) and not base.flags.writeable:
+        base = base.base
+    if base is None and x.dtype == dtype:
+        return x
+    x = np.array(x, dtype)
+    x.flags.writeable = False
+    return x
 
 
 def check_finite(op: LinearOperator, x: NDArray) -> None:
@@ -648,15 +743,19 @@ def _check_one_grid(op: LinearOperator, model) -> None:
 
 def _check_constant(op: LinearOperator) -> None:
     """Refuse an operator of PyLops that holds one that depends on m where no product or sum shows it."""
-    held = [v for value in vars(op).values() for v in (value if isinstance(value, (list, tuple)) else [value])]
-    for inner in held:
+    for inner in _held(op):
         if isinstance(inner, SeismicOperator) and inner.model is not None:
             raise NotImplementedError(
-                f"{type(op).__name__} holds {inner}, whose dependence on m is not read there: make products, sums and "
-                "adjoints of it instead, or one block after the other."
+                f"{type(op).__name__} holds {inner}, whose dependence on m is not read there: make products, sums, "
+                "adjoints and stacks of it instead."
             )
-        if isinstance(inner, LinearOperator):
-            _check_constant(inner)
+        _check_constant(inner)
+
+
+def _held(op: LinearOperator) -> list[LinearOperator]:
+    """What an operator of PyLops is made of."""
+    held = [v for value in vars(op).values() for v in (value if isinstance(value, (list, tuple)) else [value])]
+    return [v for v in held if isinstance(v, LinearOperator)]
 
 
 def _within(op: LinearOperator, window) -> LinearOperator:
@@ -670,10 +769,16 @@ def _as_dtype(scale: complex, x: NDArray):
     return scale if np.iscomplexobj(scale) else x.dtype.type(scale)
 
 
+def check_shots(op: LinearOperator, whole: LinearOperator) -> None:
+    """Refuse to select shots of an operator of PyLops, in a `whole`."""
+    if not isinstance(op, SeismicOperator):
+        raise TypeError(f"Cannot select shots of {describe(whole)}: {describe(op)} does not say what a shot is.")
+
+
 def _holds_seismic(op: LinearOperator) -> bool:
     if isinstance(op, SeismicOperator):
         return True
-    return any(isinstance(a, LinearOperator) and _holds_seismic(a) for a in getattr(op, "args", ()))
+    return any(map(_holds_seismic, _held(op)))
 
 
 def _check_product(left: LinearOperator, right: LinearOperator) -> None:

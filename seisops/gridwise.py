@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pylops import LinearOperator
 from pylops.signalprocessing import Convolve1D
 
-from seisops.algebra import SeismicOperator, _at, apply, derivative, product
+from seisops.algebra import SeismicOperator, _at, apply, derivative, own, product
 from seisops.model import Model, second_derivative_weights
 from seisops.scattering import _select, _within
 
@@ -100,7 +100,7 @@ class Weighting(GridOperator):
     def __init__(self, model: Model, op: LinearOperator | None = None, z: NDArray | None = None) -> None:
         super().__init__(model)
         self.name = "m" if z is None else "D"
-        self.op, self.z = op, z
+        self.op, self.z = op, None if z is None else own(z, model.dtype)
 
     @property
     def sums_shots(self) -> bool:

@@ -79,15 +79,23 @@ class Linearization:
         return bool(self.parts)
 
     def pull(self, y: NDArray) -> tuple[NDArray, NDArray]:
-        """``op.H @ y`` and ``J.H @ y``, the gradients in x and in m, in the marches of the first."""
+        """``op.H @ y`` and ``J.H @ y``, the gradients in x and in m, in the marches of the first.
+
+        Of a complex `y` there are two, as wavefields are real.
+        """
+        y = self.op.H._as_input(y)
+        y = y.astype(np.result_type(y, self.op.dtype.type(0).real), copy=False)
+        if np.iscomplexobj(y) and not np.issubdtype(self.op.dtype, np.complexfloating):
+            (x, m), (ix, im) = self.pull(y.real), self.pull(y.imag)
+            return x + 1j * ix, m + 1j * im
+        constant = np.zeros(() if self.op.model is None else self.op.model.shape, self.op.dtype)
         if isinstance(self.op, Sum):
-            pulled = [t.pull(y) if isinstance(t, Linearization) else (apply(t.H, y), 0) for t in self.terms]
+            pulled = [t.pull(y) if isinstance(t, Linearization) else (apply(t.H, y), constant) for t in self.terms]
             return sum(gx.reshape(self.op.dims) for gx, _ in pulled), sum(gm for _, gm in pulled)
         if np.issubdtype(self.op.dtype, np.complexfloating):
             # Wavefields are real: those of the adjoint's two parts are marched for each product.
-            gradient = apply(self.J.H, y) if self.varies else np.zeros(self.op.model.m.shape, self.op.dtype)
-            return apply(self.op.H, y), gradient
-        gradient = np.zeros(self.op.model.m.shape, self.op.dtype)
+            return apply(self.op.H, y), apply(self.J.H, y) if self.varies else constant
+        gradient = constant
         steps = list(self._steps())
         # A sampler that depends on m is inside a fused factor: its part of the product rule runs by itself.
         for i in self.parts.keys() - {position for _, position, _, _ in steps}:

@@ -18,7 +18,19 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 from pylops import BlockDiag, LinearOperator
 
-from seisops.algebra import Chain, SeismicOperator, ShotIndex, Sum, apply, check_finite, compose, describe, product
+from seisops.algebra import (
+    Chain,
+    SeismicOperator,
+    ShotIndex,
+    Sum,
+    apply,
+    blocks,
+    check_finite,
+    compose,
+    dependent,
+    describe,
+    product,
+)
 from seisops.execution import map_shots
 from seisops.geometry import shot_indices
 from seisops.misfits import L2
@@ -247,9 +259,7 @@ def hessian(
 
 def observed(F, q: ArrayLike, d: ArrayLike, shots: ShotIndex | None = None) -> tuple[SeismicOperator, NDArray, Data]:
     """F, the source and the data of the chosen shots."""
-    op = compose(F)
-    if not isinstance(op, SeismicOperator):
-        raise ValueError(f"{describe(op)} holds no operator of this library: it does not depend on m.")
+    op = dependent(F)
     q = op._as_input(q)
     check_finite(op, q)
     q = q if shots is None else op.shots_in(q, _chosen(op, shots))
@@ -381,6 +391,9 @@ def _evaluate(op: LinearOperator, misfit: Misfit, d_syn: NDArray, d_obs: NDArray
 
 def _by_shot(op: LinearOperator, *data: NDArray) -> list[tuple[NDArray, ...]]:
     """The records of every shot, or all of them where `op` does not tell shots apart."""
+    stacked = blocks(op)
+    if stacked[0][1] is not op:
+        return [s for part, row in stacked for s in _by_shot(row, *(np.ravel(d)[part] for d in data))]
     last = end(op, 0)
     if not getattr(last, "separable", False) or last.nsrc == 1:
         return [data]

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seisops.algebra import SeismicOperator, ShotIndex, compose, describe, phrase, product
+from seisops.algebra import SeismicOperator, ShotIndex, dependent, phrase, product
 from seisops.execution import shares_memory, threads_at_points, threads_per_shot
 from seisops.geometry import Geometry
 from seisops.model import Model
@@ -161,9 +161,10 @@ class Propagation(SurveyOperator):
     def _transposed(self, y):
         return self._run(y, reverse=True)[0]
 
-    def __getitem__(self, index: ShotIndex) -> Propagation:
-        left, right = (None if end is None else end[index] for end in (self.left, self.right))
-        return Propagation(left, self.A[index], right, adjoint=self.adjoint_time)
+    def alone(self, i: int) -> Propagation:
+        """The same for shot `i` by itself, to be sent elsewhere."""
+        left, right = (None if end is None else end.alone(i) for end in (self.left, self.right))
+        return Propagation(left, self.A[[i]], right, adjoint=self.adjoint_time)
 
     def transposed_imaging(self, y: NDArray, background: Scattering) -> tuple[NDArray, NDArray]:
         """The transposed product, and the image of its wavefield in `background` from the same march."""
@@ -259,7 +260,7 @@ class _Marched:
         if self.propagation.geometry.single:
             return self
         return _Marched(
-            self.propagation[[i]], [self.inputs[i]], self.reverse, None if self.also is None else self.also[[i]]
+            self.propagation.alone(i), [self.inputs[i]], self.reverse, None if self.also is None else self.also.alone(i)
         )
 
 
@@ -297,7 +298,4 @@ def Jacobian(op: SeismicOperator, x: ArrayLike, wrt: str = "m") -> SeismicOperat
     >>> so.Jacobian(F, so.ricker(src, f0=0.02))
     Pr @ A @ S.H: (51, 41) -> (1, 2, 101)
     """
-    composed = compose(op)
-    if not isinstance(composed, SeismicOperator):
-        raise ValueError(f"{describe(composed)} holds no operator of this library: it does not depend on {wrt}.")
-    return composed.jacobian(x, wrt)
+    return dependent(op).jacobian(x, wrt)

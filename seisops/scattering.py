@@ -11,8 +11,9 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from pylops import LinearOperator
 
-from seisops.algebra import Chain, SeismicOperator, ShotIndex, _at, apply, derivative, fuse, product
+from seisops.algebra import Chain, SeismicOperator, ShotIndex, _at, apply, check_shots, derivative, fuse, own, product
 from seisops.conditions import ADJOINT_STATE, AdjointState
 from seisops.execution import current
 from seisops.geometry import Geometry
@@ -82,7 +83,7 @@ class Scattering(SurveyOperator):
             raise TypeError("Wavefields are real: take the backgrounds of the real and the imaginary part apart.")
         super().__init__(model, geometry, wavefield_shape(model, geometry), condition.dims(model))
         self.name = condition.symbol
-        self.op, self.x, self.condition = op, x, condition
+        self.op, self.x, self.condition = op, own(x, model.dtype), condition
         self.storage = current().storage if storage is None else storage
         self._kept: dict[int, History] = {}
         self._lock = threading.RLock()
@@ -92,7 +93,7 @@ class Scattering(SurveyOperator):
         return Scattering(model, geometry, op, x, condition=self.condition, storage=self.storage)
 
     def _at(self, model):
-        return self._like(model, self.geometry, self.op and self.op._at(model), self.x)
+        return self._like(model, self.geometry, self.op and _at(self.op, model), self.x)
 
     def within(self, window):
         return self._like(window.model, self.geometry, *_within(self.op, self.x, window))
@@ -103,8 +104,24 @@ class Scattering(SurveyOperator):
     def shots_out(self, dm, index):
         return dm
 
+    def alone(self, i: int) -> Scattering:
+        """The same for shot `i` by itself, to be sent elsewhere."""
+        return self._like(self.model, self.geometry[[i]], *_select(*self._shotwise_background, [i]))
+
+    @cached_property
+    def _shotwise_background(self) -> tuple[SeismicOperator | None, NDArray]:
+        """`op` and `x`; of what has no shots to select, on its way, all of them are run here."""
+        if self.op is None or _has_shots(self.op):
+            return self.op, self.x
+        factors, scale = (self.op.factors, self.op.scale) if isinstance(self.op, Chain) else ((self.op,), 1)
+        k = next(k for k in reversed(range(len(factors))) if k == 0 or _has_shots(product(*factors[:k])))
+        first = product(*factors[:k]) if k else None
+        z = apply(product(*factors[k:], scale=scale), self.x).real
+        return first, z.reshape(self.dims if first is None else first.dims)
+
     def __getstate__(self) -> dict:
-        return {k: v for k, v in self.__dict__.items() if k not in ("_lock", "_kept", "_marched")} | {"_kept": {}}
+        made = ("_lock", "_kept", "_marched", "_shotwise_background")
+        return {k: v for k, v in self.__dict__.items() if k not in made} | {"_kept": {}}
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state, _lock=threading.RLock())
@@ -131,7 +148,9 @@ class Scattering(SurveyOperator):
     @cached_property
     def _marched(self) -> tuple[SeismicOperator | None, NDArray]:
         """The propagation whose wavefield is the background, and its input; None and the wavefield itself without."""
-        return _last_march(self.op, self.x)
+        propagation, z = _last_march(self.op, self.x)
+        # Of what is complex on its way, real in the end; what a flat factor gives has no shape of its own.
+        return propagation, z.real.reshape(self.dims if propagation is None else propagation.dims)
 
     def background(self, i: int) -> History:
         """g of shot `i`, (nt_comp, *model.padded_shape)."""
@@ -236,7 +255,7 @@ class VirtualSource(SurveyOperator):
         super().__init__(model, geometry, shape, shape)
         self.name = "V"
         self.takes = self.gives = "wavefields"
-        self.op, self.x, self.condition = op, x, condition
+        self.op, self.x, self.condition = op, own(x, model.dtype), condition
 
     def _like(self, model: Model, geometry: Geometry, op, x: NDArray) -> VirtualSource:
         """The same with another perturbation."""
@@ -287,8 +306,15 @@ def _last_march(op: SeismicOperator | None, x: NDArray) -> tuple[SeismicOperator
     z = x if chain.scale == 1 else chain.dtype.type(chain.scale) * x
     for f in reversed(rest):
         z = apply(f, z)
-    # Of what is complex on its way, real in the end.
-    return (first, z.real) if hasattr(first, "filled") else (None, apply(first, z).real)
+    return (first, z) if hasattr(first, "filled") else (None, apply(first, z))
+
+
+def _has_shots(op: LinearOperator) -> bool:
+    try:
+        op[[0]]
+    except TypeError:
+        return False
+    return True
 
 
 def _within(op: SeismicOperator, x: NDArray, window) -> tuple:
@@ -298,8 +324,7 @@ def _within(op: SeismicOperator, x: NDArray, window) -> tuple:
 
 def _select(op, x: NDArray, index: ShotIndex) -> tuple:
     """``op[index]`` and the part of `x` it takes."""
-    return (
-        (None, x[list(index) if isinstance(index, tuple) else index])
-        if op is None
-        else (op[index], op.shots_in(x, index))
-    )
+    if op is None:
+        return None, x[list(index) if isinstance(index, tuple) else index]
+    check_shots(op, op)
+    return op[index], op.shots_in(x, index)

@@ -39,6 +39,10 @@ class SurveyOperator(SeismicOperator):
         """What ``op[index]`` gives of an output `y` of all shots."""
         return y[list(index) if isinstance(index, tuple) else index]
 
+    def alone(self, i: int) -> SurveyOperator:
+        """The same for shot `i` by itself, to be sent elsewhere."""
+        return self[[i]]
+
     def _shotwise(self, x: NDArray) -> NDArray:
         """`x` with its shot axis, also for the one shot of ``op[i]``."""
         return x[None] if self.geometry.single else x

@@ -7,7 +7,7 @@ import pylops
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zoo import ROUNDING, error, world
+from zoo import ROUNDING, error, random, world
 
 import seisops as so
 from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum, compose, fuse
@@ -414,14 +414,79 @@ def test_pull_of_complex_operators():
             assert np.linalg.norm(found - expected) <= ROUNDING * np.linalg.norm(expected)
 
 
-def test_the_wavelet_of_an_extended_source_is_its_own():
+# Whatever takes an array to be used later: the array, what is made of it, and its use.
+HANDED = {
+    "Model v": (lambda w: w.model.v, lambda w, v: so.Model(v=v, spacing=10, dtype="float64"), lambda w, t: t.m),
+    "Model m": (lambda w: w.model.m, lambda w, m: so.Model(m=m, spacing=10, dtype="float64"), lambda w, t: t.m),
+    "at": (lambda w: 1.1 * w.model.m, lambda w, m: w.F.at(m=m), lambda w, t: t @ w.q),
+    "Geometry": (
+        lambda w: np.stack(w.rec.positions),
+        lambda w, x: so.Geometry(x, dt=3.0, t=w.t),
+        lambda w, t: w.samplers(t) @ w.q,
+    ),
+    "LRWF": (
+        lambda w: random((2, w.rec.nt)),
+        lambda w, q: w.Pr @ w.A @ so.LRWF(w.model, w.rec, q).H,
+        lambda w, t: t.at(m=w.model.m)[0] @ w.w[0],
+    ),
+    "Encoding": (lambda w: random((1, 2)), lambda w, x: so.Encoding(x), lambda w, t: t.sources(w.F) @ w.q),
+    "Frequencies": (
+        lambda w: np.array([0.01, 0.02]),
+        lambda w, f: so.storage.Frequencies(f),
+        lambda w, t: np.array(t.f),
+    ),
+    "top_mute": (
+        lambda w: np.linspace(30, 60, 25),
+        lambda w, x: so.preconditioners.top_mute(w.model, x),
+        lambda w, t: t @ w.dm,
+    ),
+    "band_pass": (
+        lambda w: np.array([0.01, 0.02, 0.05, 0.07]),
+        lambda w, f: so.preconditioners.band_pass(w.rec, f, dtype="float64"),
+        lambda w, t: t @ w.d,
+    ),
+    "linearize": (lambda w: w.q, lambda w, q: w.F.linearize(q), lambda w, t: t.pull(w.d)[1]),
+    "hessian": (
+        lambda w: w.d,
+        lambda w, d: so.hessian(w.F, w.q, d, misfit=so.misfits.Envelope()),
+        lambda w, t: t @ w.dm,
+    ),
+    "Scattering of whole numbers": (
+        lambda w: np.rint(10 * random(w.A.dims)).astype(int),
+        lambda w, u: so.Scattering(w.model, w.rec, None, u),
+        lambda w, t: t.H @ w.dm,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HANDED)
+def test_arrays_handed_over_are_copied(name):
+    """Those that no entry of the zoo takes."""
     w = world("2d")
-    wavelet = np.random.default_rng(0).standard_normal((2, w.rec.nt))
-    E = w.Pr @ w.A @ so.LRWF(w.model, w.rec, wavelet).H
-    expected = E @ w.w
-    wavelet *= 3
-    assert np.array_equal(E[0] @ w.w[0], expected[0])
-    assert np.array_equal(E.at(m=w.model.m) @ w.w, expected)
+    array, make, use = HANDED[name]
+    expected = use(w, make(w, array(w)))
+    handed = array(w).copy()
+    thing = make(w, handed)
+    handed[...] = 3
+    assert np.any(expected)
+    assert np.array_equal(use(w, thing), expected)
+
+
+@pytest.mark.parametrize("dtype", [int, np.float16])
+def test_a_background_of_other_types(dtype):
+    w = world("2d")
+    u = np.rint(10 * random(w.A.dims)).astype(dtype)
+    exact = so.Scattering(w.model, w.rec, None, u.astype(float)).H @ w.dm
+    assert error(so.Scattering(w.model, w.rec, None, u).H @ w.dm, exact) <= ROUNDING
+
+
+def test_division():
+    w = world("2d")
+    assert error((w.F / 4) @ w.q, 0.25 * (w.F @ w.q)) <= ROUNDING
+    assert (w.F / np.float32(4)).dtype == w.F.dtype
+    D = so.compose(pylops.Identity(3) @ Dense(np.diag([1.0, 2.0, 4.0])))
+    # By data PyLops solves.
+    assert error(D / np.array([1.0, 2.0, 4.0]), np.ones(3)) <= ROUNDING
 
 
 def test_shots_by_tuple():

@@ -1,12 +1,15 @@
 """Derivatives: Taylor remainders, the gradient of an inversion, and what they cost in marches and kernels."""
 
+from dataclasses import replace
+
 import numpy as np
 import pylops
 import pytest
-from zoo import DOT, ROUNDING, SLOPE, error, operator, random, world
+from zoo import DOT, NAMES, ROUNDING, SLOPE, error, operator, random, world
 
 import seisops as so
-from seisops import checks
+from seisops import bridge, checks
+from seisops.conformance import varies
 from seisops.propagators import kernels
 
 
@@ -16,60 +19,15 @@ def assert_derivative(function, derivative, m, **kwargs):
     assert result.slopes == pytest.approx((1, 2), abs=SLOPE)
 
 
-OPERATORS = [
-    "Pr A Ps.H",
-    "A Ps.H",
-    "Pr A",
-    "A",
-    "Pr A Pw.H",
-    "Pw A.H Pr.H",
-    "Pw A Pw.H",
-    "(Pr A Ps.H).H",
-    "(Pr A Pw.H).H",
-    "F.H F",
-    "A A",
-    "F ragged",
-    "F coarse",
-    "F[1]",
-    "2 F",
-    "F + F2",
-    "F - 2 F2",
-    "M F",
-    "F N",
-    "J of F",
-    "(J of F).H",
-    "J.H J",
-    "J of E",
-    "(J of E).H",
-    "J of F.H",
-    "J of J",
-    "J of J.H",
-    "S",
-    "(S).H",
-    "Sh",
-    "S A Ps.H",
-    "J of F by inverse scattering",
-    "J of F by its complement",
-    "(J of F by its complement).H",
-    "J of F by offset",
-    "(J of F by offset).H",
-    "J of J by offset",
-    "J of (J by offset).H",
-    "J of Jh Jh.H",
-    "(J of Jh Jh.H).H",
-    "J of J by the complement",
-    "J of (J by the complement).H",
-    "J of M F N",
-    "J of F + 2 F2",
-    "(F + F2).H (F + F2)",
-    "J of (F + F2).H (F + F2)",
-]
-
-
-@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("name", NAMES)
 def test_jacobian(name):
+    """Of every entry. No dot test can replace it: a wrong Jacobian has an exact adjoint too."""
     op = operator(name)
     x = random(op.dims, 3)
+    if not varies(op):
+        with pytest.raises(ValueError, match="does not depend on m"):
+            op.jacobian(x)
+        return
     # A random direction: not zero at the edges, whose values continue into the absorbing layer.
     assert_derivative(lambda m: op.at(m=m) @ x, op.jacobian(x), op.model.m)
 
@@ -127,6 +85,11 @@ LINEARIZED = [
     "M F",
     "F - 2 F2",
     "(F + F2).H (F + F2)",
+    "E D",
+    "Pr A D Ps.H",
+    "J D",
+    "VStack",
+    "BlockDiag of two shapes",
 ]
 
 
@@ -148,7 +111,7 @@ def test_both_gradients_of_one_march(name):
     assert error(by_m.ravel(), op.jacobian(x).H.matvec(y.ravel())) <= ROUNDING
 
 
-@pytest.mark.parametrize("name", ["Pr A Ps.H", "Pr A Pw.H", "F.H F", "J of F", "2 F"])
+@pytest.mark.parametrize("name", ["Pr A Ps.H", "Pr A Pw.H", "F.H F", "J of F", "2 F", "E D", "J D", "VStack"])
 def test_jacobian_without_fusion(name):
     op, dm = operator(name), world("2d").dm
     x = random(op.dims, 4)
@@ -156,6 +119,62 @@ def test_jacobian_without_fusion(name):
     with so.no_fusion():
         assert error(op.jacobian(x) @ dm, expected) <= ROUNDING
         assert error(op.linearize(x).J @ dm, expected) <= ROUNDING
+
+
+@pytest.mark.parametrize(
+    "name", ["0.3 F", "F - 2 F2", "E D", "VStack", "1j F", "F + 1j F.T", "G", "F under settings", "F within"]
+)
+def test_gradients_at_other_types(name):
+    """Whole numbers, half precision and complex numbers pull as their values do."""
+    w = world("2d")
+    others = {
+        "0.3 F": 0.3 * w.F,
+        "1j F": 1j * w.F,
+        "F + 1j F.T": w.Pr @ w.A @ w.Pr.H + 1j * (w.Pr @ w.A.H @ w.Pr.H),
+        "G": complex_products()["G"],
+        "F under settings": (0.3 * w.F).configured(reproducible=True),
+        "F within": so.aperture(0.3 * w.F, 1e4),
+    }
+    op = others[name] if name in others else operator(name)
+    x, y, z = np.rint(10 * random(op.dims, 1)), np.rint(10 * random(op.dimsd, 2)), np.rint(10 * random(op.dimsd, 3))
+    exact = op.linearize(x)
+    expected = op.H @ y, op.jacobian(x).H @ y
+    with_imaginary = [a + 1j * (b @ z) for a, b in zip(expected, (op.H, op.jacobian(x).H), strict=True)]
+    for dtype in (np.int8, np.float16, np.float32):
+        at = op.linearize(x.astype(dtype))
+        assert complex_error(at.value, exact.value) <= ROUNDING
+        for found, value in zip(at.pull(y.astype(dtype)), expected, strict=True):
+            assert complex_error(found, value) <= ROUNDING
+    for found, value in zip(exact.pull(y + 1j * z), with_imaginary, strict=True):
+        assert complex_error(found, value) <= ROUNDING
+
+
+def complex_error(x, y):
+    """|x - y| / |y|"""
+    return np.linalg.norm(np.ravel(x) - np.ravel(y)) / np.linalg.norm(y)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.float16])
+def test_migration_at_other_types(dtype):
+    w = world("2d")
+    d, dm = np.rint(10 * w.d), np.rint(10 * random(w.dm.shape))
+    expected = so.lsrtm(0.3 * w.J, d, dm)
+    value, gradient = so.lsrtm(0.3 * w.J, d.astype(dtype), dm.astype(dtype))
+    assert value == pytest.approx(expected[0], rel=ROUNDING)
+    assert error(gradient, expected[1]) <= ROUNDING
+
+
+def test_a_linearisation_is_of_its_model():
+    """What a product left in one model is not found in another, though its input is the same."""
+    w = world("2d")
+    models, keeper = np.stack([w.model.m, 1.1 * w.model.m]), bridge.Keeper()
+    inputs = bridge.Inputs(m=models, x=w.q)
+    (y,) = bridge.evaluate(w.F, (bridge.FORWARD,), inputs, keeper)
+    (gradient,) = bridge.evaluate(w.F, (bridge.Partial("m", 1),), replace(inputs, y=y), keeper)
+    for m, value, found in zip(models, y, gradient, strict=True):
+        F = w.F.at(m=m)
+        assert error(value, F @ w.q) <= ROUNDING
+        assert error(found, F.jacobian(w.q).H @ value) <= ROUNDING
 
 
 def test_jacobian_copies_what_it_is_taken_at():

@@ -9,7 +9,7 @@ from multiprocessing import get_context
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
-from zoo import ROUNDING, Stored, error, world
+from zoo import ROUNDING, Stored, diagonal, error, operator, world
 
 import seisops as so
 from seisops import checks, parcels
@@ -54,6 +54,10 @@ PRODUCTS = {
     "linearize": lambda w: np.concatenate([x.ravel() for x in w.F.linearize(w.q).pull(w.d)]),
     "fwi": lambda w: so.fwi(w.F, w.q, w.d)[1],
     "(J.H J).jacobian": lambda w: (w.J.H @ w.J).jacobian(w.dm) @ w.dm,
+    # Behind their backgrounds stand factors that have no shots to select.
+    "E D": lambda w: so.Jacobian(w.E @ diagonal(w.E.shape[1]), w.w.ravel()) @ w.dm,
+    "Pr A D Ps.H": lambda w: so.Jacobian(w.Pr @ w.A @ diagonal(w.A.shape[1]) @ w.Ps.H, w.q).H @ w.d,
+    "BlockDiag": lambda w: operator("J of BlockDiag") @ w.dm,
 }
 
 

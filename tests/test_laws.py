@@ -5,15 +5,18 @@ import pickle
 import numpy as np
 import pytest
 from pylops.utils import dottest
-from zoo import DOT, FEW, LISTED, NAMES, ROUNDING, error, operator, random, world
+from zoo import DOT, FEW, KINDS, LISTED, NAMES, ROUNDING, ZOO, World, error, operator, random, world
 
 import seisops as so
 from seisops import checks
 
+# Entries that hold factors of PyLops' own have one of these in their names.
+FOREIGN = {"M", "N", "D"}
+
 
 def foreign(name: str) -> bool:
     """Whether an entry has factors of PyLops' own."""
-    return bool({"M", "N"} & set(name.replace("(", " ").replace(")", " ").split()))
+    return bool(FOREIGN & set(name.replace("(", " ").replace(")", " ").split()))
 
 
 every = pytest.mark.parametrize("name", NAMES)
@@ -111,6 +114,18 @@ def test_complex_input(name):
     assert error(z.imag, op @ y) <= ROUNDING
 
 
+@pytest.mark.parametrize("name", ZOO)
+def test_arrays_of_the_user_are_copied(name):
+    w = World(**KINDS["2d"])
+    op = ZOO[name](w)
+    # Before it is used for the first time.
+    for array in vars(w).values():
+        if isinstance(array, np.ndarray):
+            array[...] = 7
+    x = random(op.dims)
+    assert error(op @ x, operator(name) @ x) <= ROUNDING
+
+
 @every
 def test_the_input_is_left_alone(name):
     op = operator(name)
@@ -123,8 +138,14 @@ def test_the_input_is_left_alone(name):
     assert np.array_equal(first, result)
 
 
-# A shot by itself, and a product that adds up shots on its way, have none to select.
-SHOTWISE = [name for name in NAMES if not foreign(name) and "F[1]" not in name and "Jh Jh.H" not in name]
+# A shot by itself, a stack, what is the same for all shots, and a product that adds up shots on its way, have none to
+# select.
+WITHOUT = ("F[1]", "Jh Jh.H", "Stack", "BlockDiag")
+SHOTWISE = [
+    n
+    for n in NAMES
+    if not foreign(n) and not any(part in n for part in WITHOUT) and n.strip("()H.") not in ("L", "m", "m of z")
+]
 
 
 @pytest.mark.parametrize("index", [1, [1, 0], slice(0, 2)], ids=str)
@@ -154,9 +175,15 @@ def test_shots(name, index):
         assert error(result, expected) <= ROUNDING
 
 
-@pytest.mark.parametrize("name", ["M F", "F N", "J of M F N"])
+@pytest.mark.parametrize("name", ["VStack", "HStack", "BlockDiag", "J of VStack"])
+def test_shots_of_a_stack_are_those_of_its_operators(name):
+    with pytest.raises(TypeError, match=r"Cannot select shots of a stack of operators: stack those of the shots"):
+        operator(name)[0]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if foreign(name)])
 def test_shots_of_a_foreign_factor_are_unknown(name):
-    with pytest.raises(TypeError, match=r"FirstDerivative.*does not say what a shot is"):
+    with pytest.raises(TypeError, match=r"(FirstDerivative|Diagonal|Adjoint).* does not say what a shot is"):
         operator(name)[0]
 
 

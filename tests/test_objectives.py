@@ -105,6 +105,40 @@ def test_the_gradient_of_fwi_is_the_adjoint_on_the_residual(name):
     assert error(gradient, M.H @ J.rmatvec(P.rmatvec(residual.ravel())).reshape(M.dims)) <= ROUNDING
 
 
+@pytest.mark.parametrize("misfit", [MISFITS["l2"], MISFITS["envelope"], MISFITS["own"]], ids=["l2", "envelope", "own"])
+@pytest.mark.parametrize("stack", [pylops.VStack, pylops.BlockDiag], ids=["VStack", "BlockDiag"])
+def test_several_surveys_are_inverted_as_their_sum(stack, misfit):
+    """The records of one source, and those of a source for each; each misfit sees the records of one shot."""
+    one, other = Case("Pr A Ps.H"), Case("F ragged")
+    cases = [one, other]
+    sources = [one.q, one.q if stack is pylops.VStack else other.q]
+    F, q = (
+        stack([c.F for c in cases]),
+        one.q if stack is pylops.VStack else np.concatenate([x.ravel() for x in sources]),
+    )
+    d = np.concatenate([c.d.ravel() for c in cases])
+    P, dm = pylops.BlockDiag([c.P for c in cases]), 0.1 * one.model.m * random(one.model.shape, 8)
+    slots = {"misfit": misfit, "model_precon": one.M}
+
+    def total(function):
+        parts = [function(c, x) for c, x in zip(cases, sources, strict=True)]
+        return sum(v for v, _ in parts), sum(g for _, g in parts)
+
+    pairs = [
+        (so.fwi(F, q, d, data_precon=P, **slots), total(lambda c, x: so.fwi(c.F, x, c.d, data_precon=c.P, **slots))),
+        (so.lsrtm(so.Jacobian(F, q), d, dm, data_precon=P, **slots),
+         total(lambda c, x: so.lsrtm(c.F.jacobian(x), c.d, dm, data_precon=c.P, **slots))),
+        (so.lsrtm(stack([c.F.jacobian(x) for c, x in zip(cases, sources, strict=True)]), d, dm, **slots),
+         total(lambda c, x: so.lsrtm(c.F.jacobian(x), c.d, dm, **slots))) if stack is pylops.VStack else None,
+    ]  # fmt: skip
+    for found, expected in filter(None, pairs):
+        assert found[0] == pytest.approx(expected[0], rel=ROUNDING)
+        assert error(found[1], expected[1]) <= ROUNDING
+    H = so.hessian(F, q, d, data_precon=P, misfit=misfit)
+    each = [so.hessian(c.F, x, c.d, data_precon=c.P, misfit=misfit) @ dm for c, x in zip(cases, sources, strict=True)]
+    assert error(H @ dm, sum(each)) <= ROUNDING
+
+
 @pytest.mark.parametrize("name", ["Pr A Ps.H", "F ragged"])
 def test_the_gradient_of_lsrtm_is_the_adjoint_on_the_residual(name):
     c = Case(name)

@@ -157,6 +157,39 @@ OTHERS: dict[str, Callable[[World], pylops.LinearOperator]] = {
     "J of J": lambda w: w.J.jacobian(w.dm),
     "J of J.H": lambda w: w.J.H.jacobian(w.d),
     "J of J.H J": lambda w: (w.J.H @ w.J).jacobian(w.dm),
+    # Flat foreign factors D, on either side, between any two factors, and behind derivatives.
+    "D F": lambda w: so.compose(diagonal(w.F.shape[0]) @ w.F),
+    "F D": lambda w: w.F @ diagonal(w.F.shape[1]),
+    "E D": lambda w: w.E @ diagonal(w.E.shape[1]),
+    "Pr D A Ps.H": lambda w: w.Pr @ diagonal(w.A.shape[0]) @ w.A @ w.Ps.H,
+    "Pr A D Ps.H": lambda w: w.Pr @ w.A @ diagonal(w.A.shape[1]) @ w.Ps.H,
+    "S D A Ps.H": lambda w: so.Scattering(w.model, w.rec, w.A @ w.Ps.H, w.q) @ diagonal(w.A.shape[0]) @ w.A @ w.Ps.H,
+    "F D + F2": lambda w: w.F @ diagonal(w.F.shape[1]) + w.F2,
+    "J D": lambda w: w.J @ diagonal(w.J.shape[1]),
+    "J.H D J": lambda w: w.J.H @ diagonal(w.J.shape[0]) @ w.J,
+    "J of E D": lambda w: (w.E @ diagonal(w.E.shape[1])).jacobian(w.w.ravel()),
+    "J of D E.H": lambda w: so.compose(diagonal(w.E.shape[1]) @ w.E.H).jacobian(w.d),
+    "J of Pr A D Ps.H": lambda w: (w.Pr @ w.A @ diagonal(w.A.shape[1]) @ w.Ps.H).jacobian(w.q),
+    "J of J D": lambda w: (w.J @ diagonal(w.J.shape[1])).jacobian(w.dm.ravel()),
+    "J of J.H D": lambda w: (w.J.H @ diagonal(w.J.shape[0])).jacobian(w.d.ravel()),
+    "J of S D": lambda w: (so.Scattering(w.model, w.rec, w.A @ w.Ps.H, w.q) @ diagonal(w.A.shape[0])).jacobian(
+        random(w.A.shape[1])
+    ),
+    "F / 2": lambda w: w.F / 2,
+    "conj of M F": lambda w: so.compose((w.M @ w.F).conj()),
+    # Several surveys at once.
+    "VStack": lambda w: so.compose(pylops.VStack([w.F, 2 * w.samplers(w.ragged)])),
+    "HStack": lambda w: so.compose(pylops.HStack([w.F.H, w.samplers(w.ragged).H])),
+    "BlockDiag": lambda w: so.compose(pylops.BlockDiag([w.F, w.F2])),
+    "BlockDiag of two shapes": lambda w: so.compose(pylops.BlockDiag([w.F, w.E, w.P])),
+    "P VStack": lambda w: so.compose(pylops.BlockDiag([w.P, w.P]) @ pylops.VStack([w.F, w.F2])),
+    "J of VStack": lambda w: so.Jacobian(pylops.VStack([w.F, w.F2]), w.q),
+    "J of BlockDiag": lambda w: so.Jacobian(pylops.BlockDiag([w.F, w.F2]), np.stack([w.q, 2 * w.q])),
+    # What stands on the grid.
+    "L": lambda w: so.imaging.laplacian(w.model),
+    "m": lambda w: so.gridwise.Weighting(w.model),
+    "m of z": lambda w: so.gridwise.Weighting(w.model, None, w.dm),
+    "m of J.H": lambda w: so.gridwise.Weighting(w.model, w.J.H, w.d),
 }
 
 ZOO = PRODUCTS | OTHERS
@@ -173,6 +206,11 @@ def operator(name: str, kind: str = "2d") -> pylops.LinearOperator:
     if name in ZOO:
         return ZOO[name](world(kind))
     return operator(name[1:-3], kind).H
+
+
+def diagonal(n: int) -> pylops.Diagonal:
+    """A flat operator of PyLops' own, as most of them are."""
+    return pylops.Diagonal(random(n, 8), dtype="float64")
 
 
 def normal(J):
