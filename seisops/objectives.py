@@ -31,6 +31,7 @@ from seisops.algebra import (
     describe,
     product,
 )
+from seisops.arrays import real
 from seisops.execution import map_shots
 from seisops.geometry import shot_indices
 from seisops.misfits import L2
@@ -183,8 +184,8 @@ def lsrtm(
     op, d = _of_shots(compose(J), d, shots)
     op, d = _behind(_precon(data_precon, shots), op, d)
     whole = op if model_precon is None else product(op, compose(model_precon))
-    synthetic = np.zeros(op.dimsd) if dm is None else apply(whole, np.asarray(dm))
-    value, residual = _evaluate(op, misfit, synthetic, d)
+    synthetic = np.zeros(op.shape[0]) if dm is None else whole.matvec(real(dm, "A perturbation").ravel())
+    value, residual = _evaluate(op, misfit, synthetic.reshape(op.dimsd), d)
     return value, _pulled_back(op.rmatvec(residual), model_precon, op.dims)
 
 
@@ -260,7 +261,7 @@ def hessian(
 def observed(F, q: ArrayLike, d: ArrayLike, shots: ShotIndex | None = None) -> tuple[SeismicOperator, NDArray, Data]:
     """F, the source and the data of the chosen shots."""
     op = dependent(F)
-    q = op._as_input(q)
+    q = real(op._as_input(q), "The source", None)
     check_finite(op, q)
     q = q if shots is None else op.shots_in(q, _chosen(op, shots))
     op, d = _of_shots(op, d, shots)
@@ -269,10 +270,7 @@ def observed(F, q: ArrayLike, d: ArrayLike, shots: ShotIndex | None = None) -> t
 
 def _of_shots(op: LinearOperator, d: ArrayLike, shots: ShotIndex | None) -> tuple[LinearOperator, Data]:
     """`op` and its data, of the chosen shots."""
-    if np.issubdtype(op.dtype, np.complexfloating):
-        raise TypeError(
-            f"A misfit is of real records, {describe(op)} is complex: take its real and imaginary part apart."
-        )
+    _check_real(op)
     if np.prod(np.shape(d)) != op.shape[0]:
         raise ValueError(f"The data have shape {np.shape(d)}, {describe(op)} gives {op.dimsd}.")
     d = Unread(d, range(op.nsrc)) if _stays_unread(op, d) else read(op, d)
@@ -319,8 +317,8 @@ def _stays_unread(op: LinearOperator, d: ArrayLike) -> bool:
 
 
 def read(op: LinearOperator, d: ArrayLike) -> NDArray:
-    """The data as an array, which is finite."""
-    d = np.asarray(d)
+    """The data as an array, which is real and finite."""
+    d = real(d, "The data", None)
     if not np.all(np.isfinite(d)):
         raise ValueError(f"The data have {int(np.sum(~np.isfinite(d)))} samples that are not finite.")
     return d.reshape(op.dimsd)
@@ -370,9 +368,19 @@ def _precon(P: LinearOperator | None, shots: ShotIndex | None) -> LinearOperator
 
 
 def _behind(P: LinearOperator | None, op: LinearOperator, d: Data) -> tuple[LinearOperator, NDArray]:
-    """P op and P d."""
-    d = read(op, d)
-    return (op, d) if P is None else (product(P, op), apply(P, d))
+    """P op and P d, the latter in double precision whatever the records are kept in."""
+    d = read(op, d).astype(np.float64)
+    if P is None:
+        return op, d
+    _check_real(P)
+    return product(P, op), P.matvec(d.ravel()).reshape(P.dimsd)
+
+
+def _check_real(op: LinearOperator) -> None:
+    if np.issubdtype(op.dtype, np.complexfloating):
+        raise TypeError(
+            f"A misfit is of real records, {describe(op)} is complex: take its real and imaginary part apart."
+        )
 
 
 def _evaluate(op: LinearOperator, misfit: Misfit, d_syn: NDArray, d_obs: NDArray) -> tuple[float, NDArray]:
@@ -382,6 +390,7 @@ def _evaluate(op: LinearOperator, misfit: Misfit, d_syn: NDArray, d_obs: NDArray
         part, residual = misfit(s, d)
         if np.shape(residual) != s.shape:
             raise ValueError(f"{misfit!r} gives a residual of shape {np.shape(residual)} for records of {s.shape}.")
+        part, residual = (real(x, f"What {misfit!r} gives") for x in (part, residual))
         if not (np.isfinite(part) and np.all(np.isfinite(residual))):
             raise ValueError(f"{misfit!r} gives a value or a residual that is not finite.")
         value += float(part)
@@ -410,4 +419,6 @@ def end(op: LinearOperator, i: int) -> LinearOperator:
 def _pulled_back(gradient: NDArray, M: LinearOperator | None, shape: tuple[int, ...]) -> NDArray:
     """M.H gradient."""
     gradient = np.asarray(gradient, np.float64).ravel()
-    return gradient.reshape(shape) if M is None else np.asarray(M.rmatvec(gradient), np.float64).reshape(M.dims)
+    if M is None:
+        return gradient.reshape(shape)
+    return real(M.rmatvec(gradient), f"The gradient that {describe(M)} pulls back").reshape(M.dims)

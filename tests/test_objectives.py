@@ -191,6 +191,40 @@ def test_single_precision_keeps_its_gradient():
     assert gradient.dtype == np.float64
 
 
+# Numbers between half a unit and two, which integers and half precision round each in their way.
+KINDS_OF_RECORDS = {
+    "int16": lambda d: np.rint(20 * d).astype(np.int16),
+    "int64": lambda d: np.rint(20 * d).astype(np.int64),
+    "float16": lambda d: d.astype(np.float16),
+    "float32": lambda d: d.astype(np.float32),
+}
+SLOTS = {
+    "bare": lambda c: {},
+    "gain": lambda c: {"data_precon": pre.gain(world("2d").rec, 1.0, dtype="float64")},
+    "both": lambda c: c.slots(),
+    "pylops": lambda c: {"data_precon": pylops.FirstDerivative(c.F.dimsd, axis=-1, kind="forward")},
+}
+
+
+@pytest.mark.parametrize("slots", SLOTS)
+@pytest.mark.parametrize("kind", KINDS_OF_RECORDS)
+def test_records_of_other_types(kind, slots):
+    c = Case()
+    d, slots = KINDS_OF_RECORDS[kind](c.d), SLOTS[slots](c)
+    wide = d.astype(np.float64)
+    calls = [
+        lambda d: so.fwi(c.F, c.q, d, **slots),
+        lambda d: so.lsrtm(c.J, d, **slots),
+        lambda d: [so.hessian(c.F, c.q, d, misfit=MISFITS["student"], **slots) @ (0.1 * c.model.m).ravel()],
+    ]
+    if not isinstance(slots.get("data_precon"), pylops.FirstDerivative):
+        calls += [lambda d: so.fwi(c.F, c.q, d, shots=[1], **slots), lambda d: so.lsrtm(c.J, d, shots=[1], **slots)]
+    for call in calls:
+        for given, expected in zip(call(d), call(wide), strict=True):
+            assert np.array_equal(given, expected)
+    assert np.array_equal(so.fwi(c.F, c.q, Stored(d), **slots)[1], so.fwi(c.F, c.q, wide, **slots)[1])
+
+
 # ---------------------------------------------------------------------- records of surveys whose shots differ
 
 

@@ -85,13 +85,11 @@ class ShotWise(SeismicOperator):
         return op
 
     def _forward(self, d):
-        shots = [self.shot(i).matvec(s.ravel()) for i, s in enumerate(self.geometry.split(d))]
-        return self._joined(shots, d)
+        return self._joined(self.shot(i).matvec(s.ravel()) for i, s in enumerate(self.geometry.split(d)))
 
     def _transposed(self, d):
-        shots = [self.shot(i).rmatvec(s.ravel()) for i, s in enumerate(self.geometry.split(d))]
-        return self._joined(shots, d)
+        return self._joined(self.shot(i).rmatvec(s.ravel()) for i, s in enumerate(self.geometry.split(d)))
 
-    def _joined(self, shots, d):
-        # Weights have double precision, records keep theirs.
-        return self.geometry.join([np.asarray(s, d.dtype).reshape(-1, self.geometry.nt) for s in shots])
+    def _joined(self, shots):
+        # Weights have double precision, what they make of records has the operator's.
+        return self.geometry.join([np.asarray(s, self.dtype).reshape(-1, self.geometry.nt) for s in shots])
