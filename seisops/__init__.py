@@ -23,7 +23,7 @@ from seisops.geometry import Geometry
 from seisops.model import Model
 from seisops.objectives import fwi, hessian, lsrtm
 from seisops.operators import LRWF, Jacobian, Modeling, Projection, Propagation, Scattering, VirtualSource
-from seisops.wavelets import ricker
+from seisops.wavelets import resample, ricker
 from seisops.windows import aperture
 
 __version__ = "0.1.0"
@@ -58,6 +58,7 @@ __all__ = [
     "preconditioners",
     "random_batches",
     "reciprocal",
+    "resample",
     "ricker",
     "segy",
     "storage",

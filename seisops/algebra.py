@@ -7,16 +7,18 @@ Calculus follows the product rule over the same tuple:
 .. math:: d(f_1 \cdots f_k)\,x = \sum_i f_1 \cdots f_{i-1}\; df_i\; (f_{i+1} \cdots f_k\, x)
 
 There is no physics here. An operator takes part by answering whether it ``samples`` or
-``propagates``, what it is ``at`` another model, which ``shots`` of it remain, and its ``derivative``.
+``propagates``, at which interval the data of its wavefields are ``sampled``, what it is ``at`` another model, which
+``shots`` of it remain, and its ``derivative``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
+from math import isclose
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -63,6 +65,12 @@ class SeismicOperator(LinearOperator):
     """A PyLops operator that composes flatly and knows its model.
 
     Subclasses define ``_forward`` and ``_transposed`` on arrays of ``dims`` and ``dimsd``.
+
+    Attributes
+    ----------
+    model : Model or None
+        The one its waves travel in, whichever its samplers were made for; of a composition whose waves travel in
+        several, such as ``F.at(m=m1) - F``, the first from the left, while :meth:`at` puts all of them in one.
     """
 
     # Whether it records from wavefields, so that a propagation can end in it.
@@ -79,6 +87,8 @@ class SeismicOperator(LinearOperator):
     nsrc = 1
     # What it takes and gives: "data", arrays on the model's "grid", "wavefields", or something foreign.
     takes = gives = "something foreign"
+    # Sampling intervals (ms) of the data that the wavefields it gives and takes belong to; None where any will do.
+    sampled: tuple[float | None, float | None] = (None, None)
     # Its name on the source side of a propagation, where that differs.
     source_name: str | None = None
 
@@ -104,6 +114,8 @@ class SeismicOperator(LinearOperator):
 
     def within(self, window) -> SeismicOperator:
         """The same operator on a part of its model, a :class:`seisops.windows.Window`."""
+        if self.model is not None:
+            raise NotImplementedError(f"{self} does not say what it is on a part of its model: leave the aperture out.")
         return self
 
     def __getitem__(self, index: ShotIndex) -> SeismicOperator:
@@ -289,6 +301,10 @@ class Adjoint(SeismicOperator):
         return self.op.separable
 
     @property
+    def sampled(self) -> tuple[float | None, float | None]:
+        return self.op.sampled[::-1]
+
+    @property
     def nsrc(self) -> int:
         return self.op.nsrc
 
@@ -337,9 +353,11 @@ class Sum(SeismicOperator):
             if t.shape != first.shape:
                 raise ValueError(f"Cannot add {describe(first)} and {describe(t)}: the shapes differ.")
         shaped = max(flat, key=lambda t: (len(t.dims), len(t.dimsd)))
-        model = next((t.model for t in flat if getattr(t, "model", None) is not None), None)
-        super().__init__(shaped.dims, shaped.dimsd, np.result_type(*(t.dtype for t in flat)), model)
+        super().__init__(shaped.dims, shaped.dimsd, np.result_type(*(t.dtype for t in flat)), _model(flat))
         self.terms = tuple(flat)
+        self.sampled = (None, None)
+        for t in flat:
+            self.sampled = tuple(map(partial(_agreed, self), self.sampled, _sampled(t)))
         self.takes, self.gives = (getattr(shaped, end, "something foreign") for end in ("takes", "gives"))
 
     @property
@@ -398,9 +416,9 @@ class Chain(SeismicOperator):
         dtype = np.result_type(*(f.dtype for f in factors))
         if np.iscomplexobj(scale):
             dtype = np.result_type(dtype, np.complex64)
-        model = next((f.model for f in factors if getattr(f, "model", None) is not None), None)
-        super().__init__(factors[-1].dims, factors[0].dimsd, dtype, model)
+        super().__init__(factors[-1].dims, factors[0].dimsd, dtype, _model(factors))
         self.factors, self.scale = tuple(factors), scale
+        self.sampled = self._sampled()
         self.takes = getattr(factors[-1], "takes", "something foreign")
         self.gives = getattr(factors[0], "gives", "something foreign")
 
@@ -415,6 +433,16 @@ class Chain(SeismicOperator):
     @property
     def nsrc(self) -> int:
         return max(getattr(part, "nsrc", 1) for part in self.factors)
+
+    def _sampled(self) -> tuple[float | None, float | None]:
+        """The sampling intervals at both ends, refused where wavefields on the way are of two."""
+        stretches: list[float | None] = [None]
+        for f in self.factors:
+            gives, takes = _sampled(f)
+            stretches[-1] = _agreed(self, stretches[-1], gives)
+            if gives or takes or f.shape[0] != f.shape[1]:
+                stretches.append(takes)
+        return stretches[0], stretches[-1]
 
     @cached_property
     def fused(self) -> tuple[LinearOperator, ...]:
@@ -730,6 +758,22 @@ def _at(op: LinearOperator, model) -> LinearOperator:
     return op._at(model)
 
 
+def _model(parts: Sequence[LinearOperator]):
+    """The model that the waves of a composition travel in; without waves, that of the first part that has one."""
+    travelled = (f.model for part in parts for f in _leaves(part) if getattr(f, "propagates", False))
+    known = (m for part in parts if (m := getattr(part, "model", None)) is not None)
+    return next(travelled, next(known, None))
+
+
+def _leaves(op: LinearOperator) -> Iterator[LinearOperator]:
+    """What an operator is made of, operators whose products it holds among them."""
+    held = (*getattr(op, "factors", ()), *getattr(op, "terms", ()), *filter(None, [getattr(op, "op", None)]))
+    for part in held:
+        yield from _leaves(part)
+    if not held:
+        yield op
+
+
 def _check_one_grid(op: LinearOperator, model) -> None:
     """Refuse operators on other grids or time steps than the `model` whose squared slowness is asked about."""
     for part in (*getattr(op, "factors", ()), *getattr(op, "terms", ())):
@@ -756,6 +800,21 @@ def _held(op: LinearOperator) -> list[LinearOperator]:
     """What an operator of PyLops is made of."""
     held = [v for value in vars(op).values() for v in (value if isinstance(value, (list, tuple)) else [value])]
     return [v for v in held if isinstance(v, LinearOperator)]
+
+
+def _sampled(op: LinearOperator) -> tuple[float | None, float | None]:
+    return getattr(op, "sampled", (None, None))
+
+
+def _agreed(op: SeismicOperator, a: float | None, b: float | None) -> float | None:
+    """The one sampling interval of wavefields that meet in `op`."""
+    if a is not None and b is not None and not isclose(a, b, rel_tol=1e-6):
+        raise ValueError(
+            f"In {op} wavefields of data every {a:g} ms meet those of data every {b:g} ms: amplitudes would be wrong "
+            f"by a factor of {max(a / b, b / a) ** 0.5:.4g}. Make one of the samplers with geometry.resampled(dt), and "
+            "its series with so.resample(q, geometry, dt)."
+        )
+    return b if a is None else a
 
 
 def _within(op: LinearOperator, window) -> LinearOperator:

@@ -22,6 +22,7 @@ class Configured(SeismicOperator):
             super().__init__(op.dims, op.dimsd, op.dtype, op.model)
         self.op, self.settings = op, settings
         self.separable, self.sums_shots, self.samples = op.separable, op.sums_shots, False
+        self.takes, self.gives, self.sampled = op.takes, op.gives, op.sampled
 
     @property
     def nsrc(self) -> int:
@@ -44,6 +45,9 @@ class Configured(SeismicOperator):
 
     def _at(self, model):
         return self._again(self.op._at(model))
+
+    def within(self, window):
+        return self._again(self.op.within(window))
 
     def conj(self):
         return self._again(self.op.conj())

@@ -58,6 +58,10 @@ class Geometry:
         nt: int | None = None,
     ) -> None:
         self.positions = _positions(positions)
+        self.single = False
+        self._set_time(dt, t, nt)
+
+    def _set_time(self, dt: float, t: float | None, nt: int | None = None) -> None:
         if not (np.isfinite(dt) and dt > 0):
             raise ValueError(f"The sampling interval dt must be positive, got {dt} ms.")
         if (t is None) == (nt is None):
@@ -69,7 +73,6 @@ class Geometry:
         self.dt = float(dt)
         self.nt = int(nt) if nt is not None else floor(t / dt * (1 + 1e-9)) + 1
         self.t = float(t) if t is not None else (self.nt - 1) * self.dt
-        self.single = False
 
     @property
     def nsrc(self) -> int:
@@ -130,6 +133,17 @@ class Geometry:
             raise ValueError(f"The records have shapes {[s.shape for s in shots]}, {self} expects {expected}.")
         return np.concatenate([s.reshape(-1) for s in shots]).reshape(self.shape)
 
+    def resampled(self, dt: float) -> Geometry:
+        """The same points and recording time, sampled every `dt` ms; see :func:`seisops.resample` for the series."""
+        other = self._copy()
+        other._set_time(dt, self.t)
+        return other
+
+    def _copy(self, **changes) -> Geometry:
+        other = object.__new__(Geometry)
+        other.__dict__.update(self.__dict__ | changes)
+        return other
+
     def __len__(self) -> int:
         return self.nsrc
 
@@ -138,10 +152,8 @@ class Geometry:
         if self.single:
             raise IndexError(f"{self} is one shot already: it has no shot axis to index.")
         chosen = shot_indices(index, self.nsrc)
-        other = object.__new__(Geometry)
-        other.__dict__.update(self.__dict__, positions=tuple(self.positions[i] for i in chosen))
-        other.single = isinstance(index, (int, np.integer))
-        return other
+        single = isinstance(index, (int, np.integer))
+        return self._copy(positions=tuple(self.positions[i] for i in chosen), single=single)
 
     def __repr__(self) -> str:
         low, high = min(self.counts), max(self.counts)

@@ -23,7 +23,6 @@ from seisops.algebra import (
     SeismicOperator,
     ShotIndex,
     Sum,
-    apply,
     blocks,
     check_finite,
     compose,

@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seisops.algebra import SeismicOperator, ShotIndex, dependent, phrase, product
+from seisops.algebra import Chain, SeismicOperator, ShotIndex, dependent, product
 from seisops.execution import shares_memory, threads_at_points, threads_per_shot
 from seisops.geometry import Geometry
 from seisops.model import Model
@@ -153,7 +153,8 @@ class Propagation(SurveyOperator):
         self.left, self.A, self.right, self.adjoint_time = left, A, right, adjoint
         # How many factors of the product this stands for, and which of them is A.
         self.length, self.position = 1 + (left is not None) + (right is not None), int(left is not None)
-        self.name = phrase([op for op in (left, A.H if adjoint else A, right and right.H) if op is not None])
+        unfused = Chain([op for op in (left, A.H if adjoint else A, right and right.H) if op is not None])
+        self.name, self.sampled = unfused.sentence, unfused.sampled
 
     def _forward(self, x):
         return self._run(x, reverse=False)[0]

@@ -70,7 +70,7 @@ class Projection(SurveyOperator):
 
     def _build(self, model, geometry, weights: list[PointWeights], half_width: int, npoint: int) -> None:
         super().__init__(model, geometry, wavefield_shape(model, geometry), geometry.shape)
-        self.name = "Pr"
+        self.name, self.sampled = "Pr", (None, geometry.dt)
         self._weights = weights
         # What all shots of the survey share, so that one kernel and one set of fields serves them.
         self._half_width, self._npoint = half_width, npoint
@@ -179,7 +179,7 @@ class LRWF(SurveyOperator):
         self.wavelet = np.broadcast_to(q.reshape(-1, nt), (n, nt))
         warn_if_undersampled(model, geometry, self.wavelet)
         super().__init__(model, geometry, wavefield_shape(model, geometry), (*geometry.lead, *model.shape))
-        self.name = "Pw"
+        self.name, self.sampled = "Pw", (None, geometry.dt)
         W = time_operator(model, geometry).astype(np.float64)
         # Row by row: a shot's own product is the same to the last bit among whichever others it stands.
         self._series = np.stack([W @ row for row in self.wavelet]).astype(model.dtype)

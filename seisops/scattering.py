@@ -13,7 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 from pylops import LinearOperator
 
-from seisops.algebra import Chain, SeismicOperator, ShotIndex, _at, apply, check_shots, derivative, fuse, own, product
+from seisops.algebra import (
+    Chain,
+    SeismicOperator,
+    ShotIndex,
+    _at,
+    _sampled,
+    apply,
+    check_shots,
+    derivative,
+    describe,
+    fuse,
+    own,
+    product,
+)
 from seisops.conditions import ADJOINT_STATE, AdjointState
 from seisops.execution import current
 from seisops.geometry import Geometry
@@ -81,8 +94,14 @@ class Scattering(SurveyOperator):
     ) -> None:
         if np.iscomplexobj(x):
             raise TypeError("Wavefields are real: take the backgrounds of the real and the imaginary part apart.")
+        # A derivative is in the model of its background.
+        model = getattr(op, "model", None) or model
         super().__init__(model, geometry, wavefield_shape(model, geometry), condition.dims(model))
+        if op is not None and op.shape[0] != self.shape[1]:
+            raise ValueError(f"The background is a wavefield {self.dims}; {describe(op)} gives none such.")
         self.name = condition.symbol
+        # A perturbation radiates as the background does that it meets.
+        self.sampled = (None, _sampled(op)[0])
         self.op, self.x, self.condition = op, own(x, model.dtype), condition
         self.storage = current().storage if storage is None else storage
         self._kept: dict[int, History] = {}

@@ -207,7 +207,7 @@ def test_fuse_asks_two_questions():
 def survey():
     model = so.Model(v=np.full((21, 21), 2.0), spacing=10)
     src = so.Geometry([[[55.5, 44.4]], [[66.6, 77.7]]], dt=2, t=100)
-    rec = so.Geometry([[[51.5, 41.4], [88.8, 99.9]]] * 2, dt=4, t=100)
+    rec = so.Geometry([[[51.5, 41.4], [88.8, 99.9]]] * 2, dt=2, t=100)
     return so.Projection(model, rec), so.Modeling(model, rec), so.Projection(model, src)
 
 
@@ -331,12 +331,12 @@ def test_sums_fuse_term_by_term(survey):
 def test_the_sentence(survey):
     Pr, A, Ps = survey
     F = Pr @ A @ Ps.H
-    assert repr(F) == "Pr @ A @ Ps.H: (2, 1, 51) -> (2, 2, 26)"
-    assert repr(F.H) == "Ps @ A.H @ Pr.H: (2, 2, 26) -> (2, 1, 51)"
-    assert repr(2 * F) == "2 * Pr @ A @ Ps.H: (2, 1, 51) -> (2, 2, 26)"
-    assert repr(-F) == "-Pr @ A @ Ps.H: (2, 1, 51) -> (2, 2, 26)"
-    assert repr(F + F) == "(Pr @ A @ Ps.H + Pr @ A @ Ps.H): (2, 1, 51) -> (2, 2, 26)"
-    assert repr(F.jacobian(np.ones(F.dims))) == "Pr @ A @ S.H: (21, 21) -> (2, 2, 26)"
+    assert repr(F) == "Pr @ A @ Ps.H: (2, 1, 51) -> (2, 2, 51)"
+    assert repr(F.H) == "Ps @ A.H @ Pr.H: (2, 2, 51) -> (2, 1, 51)"
+    assert repr(2 * F) == "2 * Pr @ A @ Ps.H: (2, 1, 51) -> (2, 2, 51)"
+    assert repr(-F) == "-Pr @ A @ Ps.H: (2, 1, 51) -> (2, 2, 51)"
+    assert repr(F + F) == "(Pr @ A @ Ps.H + Pr @ A @ Ps.H): (2, 1, 51) -> (2, 2, 51)"
+    assert repr(F.jacobian(np.ones(F.dims))) == "Pr @ A @ S.H: (21, 21) -> (2, 2, 51)"
     assert repr(Ps.H) == "Ps.H: (2, 1, 51) -> (2, 42, 41, 41)" or repr(Ps.H).endswith(f"{Ps.dimsd} -> {Ps.dims}")
 
 

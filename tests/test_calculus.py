@@ -283,7 +283,7 @@ def test_nothing_is_built_or_loaded_twice(monkeypatch):
         call()
     # Another model, survey, duration and number of points are arguments of the same kernel.
     model = so.Model(v=random((31, 17)) * 0.1 + 2, spacing=(7.0, 9.0), dtype="float64", correct_dispersion=False)
-    src = so.Geometry([[[50.3, 40.1], [60.2, 70.7]]], dt=1.5, t=90.0)
+    src = so.Geometry([[[50.3, 40.1], [60.2, 70.7]]], dt=2.5, t=90.0)
     rec = so.Geometry([[[20.3 + 10 * i, 33.3] for i in range(5)]], dt=2.5, t=90.0)
     F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
     so.fwi(F, random(F.dims), random(F.dimsd))

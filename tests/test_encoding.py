@@ -14,7 +14,7 @@ def survey():
     w = world("2d")
     rng = np.random.default_rng(4)
     src = so.Geometry([w.points(rng, 1, n)[0] for n in (1, 2, 1, 1)], dt=2.0, t=w.t)
-    rec = so.Geometry(np.repeat(w.points(rng, 1, 3), 4, axis=0), dt=3.0, t=w.t)
+    rec = so.Geometry(np.repeat(w.points(rng, 1, 3), 4, axis=0), dt=2.0, t=w.t)
     same = so.Geometry(w.points(rng, 4, 1), dt=2.0, t=w.t)
     A = so.Modeling(w.model, rec)
     F = so.Projection(w.model, rec) @ A @ so.Projection(w.model, same).H
@@ -104,7 +104,7 @@ def test_refusals():
 def test_encoding_and_reciprocity_keep_the_recording_time():
     # A time that is no multiple of a sampling, and a step at which one step more or less shows.
     model = so.Model(v=np.full((21, 21), 2.0), spacing=10, dt=0.7, dtype="float64")
-    src = so.Geometry([[[55.5, 44.4]], [[66.6, 77.7]]], dt=2.0, t=120.0)
+    src = so.Geometry([[[55.5, 44.4]], [[66.6, 77.7]]], dt=0.7, t=120.0)
     rec = so.Geometry([[[51.5, 41.4], [88.8, 99.9]]] * 2, dt=0.7, t=120.0)
 
     def F(src, rec):

@@ -237,7 +237,7 @@ def test_an_operator_with_settings_of_its_own(processes):
     assert np.array_equal(G.at(m=w.model.m * 1.01) @ w.q, w.F.at(m=w.model.m * 1.01) @ w.q)
     assert error((w.M @ G) @ w.q, w.M @ (w.F @ w.q)) <= ROUNDING
     assert checks.dot_test(G, verbose=False) <= ROUNDING
-    assert repr(G) == "(Pr @ A @ Ps.H).configured(executor, storage): (2, 1, 61) -> (2, 3, 41)"
+    assert repr(G) == "(Pr @ A @ Ps.H).configured(executor, storage): (2, 1, 61) -> (2, 3, 61)"
 
 
 def test_unknown_settings_are_refused():

@@ -60,6 +60,14 @@ def test_adjoint_of_the_adjoint(name):
 
 
 @every
+def test_the_model_is_the_one_it_is_in(name):
+    op = operator(name)
+    x = random(op.dims)
+    if op.model is not None:
+        assert np.array_equal(op.at(m=op.model.m) @ x, op @ x)
+
+
+@every
 def test_pickle(name):
     op = operator(name)
     x = random(op.dims)

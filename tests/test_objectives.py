@@ -569,7 +569,7 @@ def test_preconditioners_that_do_not_fit():
 
 def test_misfits_that_are_none():
     c = Case()
-    with pytest.raises(ValueError, match=r"residual of shape \(3,\) for records of \(1, 3, 41\)"):
+    with pytest.raises(ValueError, match=r"residual of shape \(3,\) for records of \(1, 3, 61\)"):
         so.fwi(c.F, c.q, c.d, misfit=lambda s, d: (0.0, np.zeros(3)))
     with pytest.raises(ValueError, match="not finite"):
         so.lsrtm(c.J, c.d, misfit=lambda s, d: (np.nan, s))

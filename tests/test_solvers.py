@@ -82,10 +82,10 @@ def test_preconditioned_and_regularised():
 
 def blocks():
     F, E, J = operator("Pr A Ps.H"), operator("Pr A Pw.H"), operator("J of F")
-    V = pylops.VStack([F, operator("F coarse")])
+    V = pylops.VStack([F, operator("F ragged")])
     H = pylops.HStack([F, E])
     return {
-        "VStack": (V, lambda x: np.concatenate([F.matvec(x), operator("F coarse").matvec(x)])),
+        "VStack": (V, lambda x: np.concatenate([F.matvec(x), operator("F ragged").matvec(x)])),
         "HStack": (H, lambda x: F.matvec(x[: F.shape[1]]) + E.matvec(x[F.shape[1] :])),
         "BlockDiag": (
             pylops.BlockDiag([F, J]),
@@ -121,7 +121,7 @@ def test_the_rows_of_a_stack_are_shots():
 
 
 def test_inside_pylops_products():
-    F, M = operator("Pr A Ps.H"), pylops.FirstDerivative((2, 3, 41), axis=-1, dtype="float64")
+    F, M = operator("Pr A Ps.H"), pylops.FirstDerivative((2, 3, 61), axis=-1, dtype="float64")
     x = random(F.dims)
     for op in (M @ F, (M @ F).H.H, M @ F + M @ F, pylops.Identity(F.shape[0]) @ F, (M @ F).T.T):
         assert checks.dot_test(op, verbose=False) <= DOT["float64"]

@@ -7,6 +7,7 @@ grid, the survey or the time), so everything below is tiny and shares what has b
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from functools import cache, lru_cache
 
 import numpy as np
@@ -44,27 +45,45 @@ class World:
         rng = np.random.default_rng(1)
         self.t = t
         self.model = so.Model(v=rng.uniform(1.5, 2.5, shape), spacing=spacing, dtype=dtype, **options)
+        # Not the model's time step, so that no test mistakes one time axis for another.
         self.src = so.Geometry(self.points(rng, 2, 1), dt=2.0, t=t)
-        # A sampling of its own, so that no test mistakes one time axis for another.
-        self.rec = so.Geometry(self.points(rng, 2, 3), dt=3.0, t=t)
-        self.other = so.Geometry(self.points(rng, 2, 3), dt=3.0, t=t)
-        self.ragged = so.Geometry([self.points(rng, 1, n)[0] for n in (3, 2)], dt=3.0, t=t)
+        self.rec = so.Geometry(self.points(rng, 2, 3), dt=2.0, t=t)
+        self.other = so.Geometry(self.points(rng, 2, 3), dt=2.0, t=t)
+        self.ragged = so.Geometry([self.points(rng, 2, n)[i] for i, n in enumerate((3, 2))], dt=2.0, t=t)
         self.fine = so.Geometry(self.points(rng, 2, 2), dt=0.7, t=t)
         self.coarse = so.Geometry(self.points(rng, 2, 2), dt=8.0, t=t)
+        self.wavelet = rng.standard_normal((2, self.rec.nt))
+        self.q = rng.standard_normal(self.src.shape)
+        self.w = rng.standard_normal((2, *shape))
+        self.d = rng.standard_normal(self.rec.shape)
+        self.dm = self.model.m * rng.uniform(-0.1, 0.1, shape)
+        self.dmh = rng.standard_normal((5, *shape))
+        self.build()
+
+    def build(self) -> None:
+        """The operators, of the model, the surveys and the arrays."""
+        # Samplers depend on the grid alone: those of another model are the same.
+        self.elsewhere = self.model.at(1.1 * self.model.m)
         self.Pr, self.Ps = so.Projection(self.model, self.rec), so.Projection(self.model, self.src)
         self.A = so.Modeling(self.model, self.rec)
-        self.Pw = so.LRWF(self.model, self.rec, rng.standard_normal((2, self.rec.nt)))
+        self.Pw = so.LRWF(self.model, self.rec, self.wavelet)
         self.F = self.Pr @ self.A @ self.Ps.H
         self.F2 = so.Projection(self.model, self.other) @ self.A @ self.Ps.H
         self.E = self.Pr @ self.A @ self.Pw.H
-        self.q = rng.standard_normal(self.F.dims)
-        self.w = rng.standard_normal(self.E.dims)
-        self.d = rng.standard_normal(self.F.dimsd)
-        self.dm = self.model.m * rng.uniform(-0.1, 0.1, shape)
         # Foreign operators on the data and on the source, neither of them symmetric.
-        self.M = pylops.FirstDerivative(self.F.dimsd, axis=-1, kind="forward", dtype=dtype)
-        self.N = pylops.FirstDerivative(self.F.dims, axis=-1, kind="forward", dtype=dtype)
+        self.M = pylops.FirstDerivative(self.F.dimsd, axis=-1, kind="forward", dtype=self.model.dtype)
+        self.N = pylops.FirstDerivative(self.F.dims, axis=-1, kind="forward", dtype=self.model.dtype)
         self.P = self.preconditioner(self.rec)
+
+    def part(self, i: int, window) -> World:
+        """Shot `i` by itself, on a part of the model."""
+        other = copy(self)
+        other.model = window.model
+        for name in ("src", "rec", "other", "ragged", "fine", "coarse", "wavelet", "q", "d"):
+            setattr(other, name, getattr(self, name)[[i]])
+        other.w, other.dm, other.dmh = window.crop(self.w[[i]]), window.crop(self.dm), window.crop(self.dmh)
+        other.build()
+        return other
 
     def points(self, rng: np.random.Generator, nsrc: int, npoint: int) -> np.ndarray:
         """Points off the grid, one of them in the last cell before the edge."""
@@ -74,9 +93,10 @@ class World:
         return low + x * (high - low)
 
     def samplers(self, geometry: so.Geometry, interpolation: str = "sinc") -> so.algebra.Chain:
-        """F recorded by `geometry`."""
+        """F recorded by `geometry`, on its time axis."""
         Pr = so.Projection(self.model, geometry, interpolation=interpolation)
-        return Pr @ so.Modeling(self.model, geometry) @ self.Ps.H
+        Ps = so.Projection(self.model, self.src.resampled(geometry.dt))
+        return Pr @ so.Modeling(self.model, geometry) @ Ps.H
 
     def preconditioner(self, rec: so.Geometry) -> so.algebra.Chain:
         """Acts on every shot by itself; not symmetric."""
@@ -122,6 +142,17 @@ OTHERS: dict[str, Callable[[World], pylops.LinearOperator]] = {
     "F ragged": lambda w: w.samplers(w.ragged),
     "F fine": lambda w: w.samplers(w.fine),
     "F coarse": lambda w: w.samplers(w.coarse),
+    "F configured": lambda w: w.F.configured(reproducible=True),
+    "F + 2 F configured": lambda w: w.F + 2 * w.F.configured(reproducible=True),
+    "J of F configured": lambda w: w.F.configured(reproducible=True).jacobian(w.q),
+    "F within 60 m": lambda w: so.aperture(w.F, 60.0),
+    "J of F within 60 m": lambda w: so.aperture(w.F, 60.0).jacobian(w.q),
+    "F + F2 within 60 m": lambda w: w.F + so.aperture(w.F2, 60.0),
+    "F elsewhere": lambda w: so.Projection(w.elsewhere, w.rec) @ w.A @ so.Projection(w.elsewhere, w.src).H,
+    "J by the complement elsewhere": lambda w: so.imaging.complement(
+        (so.Projection(w.elsewhere, w.rec) @ w.A @ w.Ps.H).jacobian(w.q)
+    ),
+    "S elsewhere": lambda w: so.Scattering(w.elsewhere, w.rec, w.A @ w.Ps.H, w.q),
     "F[1]": lambda w: w.F[1],
     "2 F": lambda w: 2 * w.F,
     "-F": lambda w: -w.F,
@@ -147,7 +178,7 @@ OTHERS: dict[str, Callable[[World], pylops.LinearOperator]] = {
     "J of F by offset": lambda w: so.imaging.subsurface_offsets(w.J, 2),
     "J of F by inverse scattering": lambda w: so.imaging.inverse_scattering(w.J),
     "J of F by its complement": lambda w: so.imaging.complement(w.J),
-    "J of J by offset": lambda w: so.imaging.subsurface_offsets(w.J, 2).jacobian(random((5, *w.dm.shape))),
+    "J of J by offset": lambda w: so.imaging.subsurface_offsets(w.J, 2).jacobian(w.dmh),
     "J of (J by offset).H": lambda w: so.imaging.subsurface_offsets(w.J, 2).H.jacobian(w.d),
     "J of Jh Jh.H": lambda w: normal(so.imaging.subsurface_offsets(w.J, 2)).jacobian(w.d),
     "J of J by the complement": lambda w: so.imaging.complement(w.J).jacobian(w.dm),

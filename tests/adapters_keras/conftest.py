@@ -23,7 +23,7 @@ def make(dtype: str) -> SimpleNamespace:
     # As deep as two absorbing strips with their halos: a grid that is shallower takes kernels of its own.
     model = so.Model(v=1.5 + rng.random((9, 13)), spacing=(10, 12), vmax=3.5, dtype=dtype)
     src = so.Geometry(rng.uniform(10, 70, (2, 1, 2)), dt=2.0, t=60.0)
-    rec = so.Geometry(rng.uniform(10, 70, (2, 3, 2)), dt=3.0, t=60.0)
+    rec = so.Geometry(rng.uniform(10, 70, (2, 3, 2)), dt=2.0, t=60.0)
     Pr, Ps, A = so.Projection(model, rec), so.Projection(model, src), so.Modeling(model, rec)
     Pw = so.LRWF(model, rec, so.ricker(rec[0], f0=0.02)[0])
     F, E = Pr @ A @ Ps.H, Pr @ A @ Pw.H
