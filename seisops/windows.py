@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from pylops import LinearOperator
 
 from seisops.algebra import Adjoint, Chain, SeismicOperator, ShotIndex, Sum, apply, compose, derivative, describe
+from seisops.configured import Configured
 from seisops.execution import map_shots
 from seisops.geometry import shot_indices
 from seisops.linearization import Linearization
@@ -35,6 +36,13 @@ class Window:
     def model(self) -> Model:
         """The part, with the time step and the layer of the whole."""
         return self.full.window(self.slices)
+
+    def within(self, slices: tuple[slice, ...]) -> tuple[slice, ...]:
+        """What other `slices` of the whole have in common with the part, counted from where it begins."""
+        return tuple(
+            slice(max(a.start, b.start) - b.start, min(a.stop, b.stop) - b.start)
+            for a, b in zip(slices, self.slices, strict=True)
+        )
 
     def crop(self, x: NDArray) -> NDArray:
         """The part of an array (..., *model.shape)."""
@@ -186,6 +194,10 @@ class Limited(SeismicOperator):
     def _at(self, model):
         return Limited(self.op._at(model), self.slices)
 
+    def within(self, window):
+        """On a part of the model every shot has what its own window and that part have in common."""
+        return Limited(self.op.within(window), [window.within(mine) for mine in self.slices])
+
     def __getitem__(self, index: ShotIndex) -> Limited:
         return Limited(self.op[index], [self.slices[i] for i in shot_indices(index, self.nsrc)])
 
@@ -290,7 +302,7 @@ def _projections(op) -> Iterator[Projection]:
     match op:
         case Projection():
             yield op
-        case Adjoint() | Scattering():
+        case Adjoint() | Scattering() | Configured() | Limited():
             yield from _projections(op.op)
         case Chain():
             for f in op.factors:

@@ -1,39 +1,41 @@
 """Apertures: every shot on its part of the model, exactly adjoint, with exact derivatives."""
 
 import pickle
+from functools import cache
 
 import numpy as np
+import pylops
 import pytest
-from zoo import DOT, ROUNDING, SLOPE, error, random, world
+from zoo import DOT, KINDS, NAMES, ROUNDING, SLOPE, ZOO, World, error, operator, random, world
 
 import seisops as so
 from seisops import checks
 from seisops.windows import Limited
 
-BUFFER = 100.0
+# Wider than the surveys of a shot, so that all of its points are within the window of any two of them.
+BUFFER = 110.0
+ALL = 1e5
 
 
-class Wide:
+class Wide(World):
     """A model four times as wide as deep, with a shot at either end."""
 
-    def __init__(self) -> None:
-        rng = np.random.default_rng(3)
-        self.model = so.Model(v=rng.uniform(1.5, 2.5, (80, 21)), spacing=(10.0, 12.0), dtype="float64")
-        low, high = np.array([[20.0, 20.0], [200.0, 220.0]])
-        shift = np.array([[0.0, 0.0], [560.0, 0.0]])[:, None]
-        self.src = so.Geometry(rng.uniform(low, high, (2, 1, 2)) + shift, dt=2.0, t=120.0)
-        self.rec = so.Geometry(rng.uniform(low, high, (2, 3, 2)) + shift, dt=3.0, t=120.0)
-        self.Pr, self.Ps = so.Projection(self.model, self.rec), so.Projection(self.model, self.src)
-        self.A = so.Modeling(self.model, self.rec)
-        self.Pw = so.LRWF(self.model, self.rec, rng.standard_normal((2, self.rec.nt)))
-        self.F, self.E = self.Pr @ self.A @ self.Ps.H, self.Pr @ self.A @ self.Pw.H
-        self.q, self.w = random(self.F.dims), random(self.E.dims)
-        self.d, self.dm = random(self.F.dimsd), self.model.m * rng.uniform(-0.1, 0.1, self.model.shape)
+    def points(self, rng, nsrc, npoint):
+        low, high = np.array(self.model.extent).T
+        x = rng.uniform([0.02, 0.05], [0.15, 0.95], (nsrc, npoint, 2))
+        x[1:, :, 0] += 0.83
+        return low + x * (high - low)
+
+
+@cache
+def wide_world() -> Wide:
+    # Long enough for waves to come back from where a part ends.
+    return Wide(**KINDS["2d"] | {"shape": (80, 21), "t": 240.0})
 
 
 @pytest.fixture(scope="module")
 def wide() -> Wide:
-    return Wide()
+    return wide_world()
 
 
 def limited(op):
@@ -74,7 +76,7 @@ def test_laws(wide, name):
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_of_the_whole_model_it_is_the_operator(wide, name):
-    whole = OPERATORS[name](wide, lambda op: so.aperture(op, 1e4))
+    whole = OPERATORS[name](wide, lambda op: so.aperture(op, ALL))
     x = random(whole.dims)
     assert error(whole @ x, OPERATORS[name](wide, lambda op: op) @ x) <= ROUNDING
 
@@ -100,6 +102,101 @@ def test_a_shot_is_the_operator_of_its_part(wide):
         image[x, z] += mine.H @ wide.d[[i]]
     assert error(J.H @ wide.d, image) <= ROUNDING
     assert not np.any((J[[0]].H @ wide.d[[0]])[F.slices[0][0].stop :])
+
+
+# ---------------------------------------------------------------------- the registry
+
+
+def entry(name, world):
+    """An operator of the registry, or its adjoint, in a world."""
+    return ZOO[name](world) if name in ZOO else entry(name[1:-3], world).H
+
+
+def bounded(op) -> bool:
+    """Whether an aperture takes an operator: wavefields, one shot alone and foreign factors do not go on a part."""
+    single = any(getattr(getattr(f, "geometry", None), "single", False) for f in getattr(op, "factors", ()))
+    foreign = any(not isinstance(f, so.algebra.SeismicOperator) for f in getattr(op, "factors", ()))
+    return {op.takes, op.gives} <= {"data", "grid"} and op.model is not None and not single and not foreign
+
+
+# Of every operator, to the end of a march or of a part of it: where no sources or receivers are there is no part.
+LIMITED = [name for name in NAMES if "Pw A Pw.H" not in name and "Jh Jh.H" not in name and bounded(operator(name))]
+
+
+def test_most_of_the_registry_is_limited():
+    assert len(LIMITED) > 70
+    assert {"P F", "F configured", "F + 2 F configured", "F + F2 within 60 m", "(J of F within 60 m).H"} <= {*LIMITED}
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_an_aperture_of_all_is_the_operator(name):
+    op = operator(name)
+    whole = so.aperture(op, ALL)
+    x, y = random(op.dims), random(op.dimsd, 1)
+    assert error(whole @ x, op @ x) <= ROUNDING
+    assert error(whole.H @ y, op.H @ y) <= ROUNDING
+    if not depends_on_m(op):
+        return
+    J, expected = whole.jacobian(x), op.jacobian(x)
+    assert error(J @ world("2d").dm, expected @ world("2d").dm) <= ROUNDING
+    assert error(J.H @ y, expected.H @ y) <= ROUNDING
+
+
+def depends_on_m(op) -> bool:
+    return so.algebra.derivative(op, None, random(op.dims)) is not None
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_a_shot_of_an_aperture_is_the_operator_of_its_part(wide, name):
+    op = so.aperture(entry(name, wide), BUFFER)
+    x, y = random(op.dims), random(op.dimsd, 1)
+    for i in range(2):
+        window = op.window(i)
+        assert window.model.shape < wide.model.shape
+        part = entry(name, wide.part(i, window))
+        given = op.taken(i, x)
+        assert error(op.part(i) @ given, part @ given) <= ROUNDING
+        assert error(op.part(i).H @ op.H.taken(i, y), part.H @ op.H.taken(i, y)) <= ROUNDING
+    assert checks.dot_test(op, verbose=False) <= DOT["float64"]
+
+
+def test_what_does_not_say_what_it_is_on_a_part_is_refused(wide):
+    class Scaled(so.algebra.SeismicOperator):
+        """Depends on the model, and knows nothing of parts."""
+
+        takes = gives = "data"
+
+        def __getitem__(self, index):
+            return Scaled(wide.F[index].dimsd, wide.F[index].dimsd, np.float64, self.model)
+
+        def shots_in(self, x, index):
+            return x[index]
+
+        def _forward(self, x):
+            return self.model.m.mean() * x
+
+    op = Scaled(wide.F.dimsd, wide.F.dimsd, np.float64, wide.model) @ wide.F
+    with pytest.raises(NotImplementedError, match=r"Scaled.*does not say what it is on a part of its model"):
+        so.aperture(op, BUFFER) @ wide.q
+    D = pylops.Identity(wide.F.dimsd, dtype="float64")
+    with pytest.raises(TypeError, match=r"Identity.* does not say what a shot is"):
+        so.aperture(wide.F + D @ wide.F, BUFFER) @ wide.q
+    with pytest.raises(ValueError, match="takes something foreign"):
+        so.aperture(wide.F + pylops.BlockDiag([wide.F[[0]], wide.F[[1]]]), BUFFER)
+
+
+def test_nested_apertures(wide):
+    """Each of them restricts the shots: the narrower one counts, whichever stands outside."""
+    narrow, outer = so.aperture(wide.F, 0.0), so.aperture(so.aperture(wide.F, BUFFER), 0.0)
+    inner = so.aperture(so.aperture(wide.F, 0.0), BUFFER)
+    for op in (outer, inner):
+        assert error(op @ wide.q, narrow @ wide.q) <= ROUNDING
+        assert error(op.jacobian(wide.q) @ wide.dm, narrow.jacobian(wide.q) @ wide.dm) <= ROUNDING
+        assert error(op.jacobian(wide.q).H @ wide.d, narrow.jacobian(wide.q).H @ wide.d) <= ROUNDING
+    assert error(narrow @ wide.q, so.aperture(wide.F, BUFFER) @ wide.q) > 1e-6
+    both = so.aperture(wide.F + wide.F.configured(reproducible=True), 0.0)
+    assert error(both @ wide.q, 2 * (narrow @ wide.q)) <= ROUNDING
+    assert error(both.jacobian(wide.q) @ wide.dm, 2 * (narrow.jacobian(wide.q) @ wide.dm)) <= ROUNDING
 
 
 @pytest.mark.parametrize("name", ["F", "E", "F.H", "J of F"])
@@ -145,7 +242,7 @@ def test_in_another_model(wide):
 
 
 def test_ragged_surveys(wide):
-    rec = so.Geometry([wide.rec.positions[0], wide.rec.positions[1][:2]], dt=3.0, t=120.0)
+    rec = so.Geometry([wide.rec.positions[0], wide.rec.positions[1][:2]], dt=2.0, t=wide.t)
     F = so.Projection(wide.model, rec) @ wide.A @ wide.Ps.H
     assert checks.dot_test(so.aperture(F, BUFFER), verbose=False) <= DOT["float64"]
     assert error(so.aperture(F, BUFFER) @ wide.q, rec.join([d[: len(p)] for d, p in zip(
@@ -168,7 +265,7 @@ def test_refusals(wide):
     with pytest.raises(ValueError, match=r"op\[\[i\]\], not op\[i\]"):
         so.aperture(wide.F[0], BUFFER)
     with pytest.raises(ValueError, match="takes something foreign"):
-        so.aperture(wide.F @ world("2d").N, BUFFER)
+        so.aperture(wide.F @ wide.N, BUFFER)
     F = so.aperture(wide.F, BUFFER)
     with pytest.raises(NotImplementedError, match="Put the whole product under one aperture"):
         (F.H @ F).jacobian(wide.q)
@@ -178,7 +275,7 @@ def test_refusals(wide):
 def test_objectives_of_an_aperture_that_adds_shots_up():
     w = world("2d")
     image = 0.5 * np.asarray(w.J.H @ w.d)
-    whole = so.aperture(w.J.H, 1e4)
+    whole = so.aperture(w.J.H, ALL)
     for f in (so.fwi, lambda op, d, image: so.lsrtm(op, image, d)):
         expected, given = f(w.J.H, w.d, image), f(whole, w.d, image)
         assert given[0] == pytest.approx(expected[0])

@@ -48,6 +48,7 @@ class ShotWise(SeismicOperator):
     """
 
     separable = True
+    takes = gives = "data"
 
     def __init__(
         self,
