@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pylops import LinearOperator
 
+from seisops.arrays import real
 from seisops.wavelets import UndersampledWarning
 
 
@@ -143,10 +144,10 @@ def taylor_test(
     >>> np.round(result.slopes, 1).tolist()
     [1.0, 2.0]
     """
-    m = np.asarray(m, dtype=np.float64)
+    m = real(m, "The parameter")
     if dm is None:
         dm = 0.1 * m * np.random.default_rng(seed).uniform(-1, 1, m.shape)
-    dm = np.asarray(dm, dtype=np.float64)
+    dm = real(dm, "The perturbation")
     steps = np.logspace(-1, -4.5, 8) if steps is None else np.asarray(steps, dtype=np.float64)
     base = _wide(np.asarray(function(m)))
     linear = derivative @ dm.ravel() if isinstance(derivative, LinearOperator) else np.vdot(derivative, dm)

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from pylops import LinearOperator
 
 from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum, compose, describe, product
+from seisops.arrays import real
 from seisops.geometry import Geometry
 from seisops.operators import Modeling
 from seisops.samplers import Projection
@@ -53,7 +54,7 @@ class Encoding:
     """
 
     def __init__(self, weights: ArrayLike) -> None:
-        self.weights = np.array(weights, np.float64)
+        self.weights = np.array(real(weights, "Weights"))
         if self.weights.ndim != 2 or not self.weights.size or not np.isfinite(self.weights).all():
             raise ValueError(f"Weights are finite numbers with axes (encoded shot, shot), got {self.weights.shape}.")
 

@@ -8,6 +8,8 @@ from math import floor
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seisops.arrays import real
+
 
 class Geometry:
     """Points of every shot, sources or receivers, with their time axis.
@@ -178,7 +180,7 @@ def shot_indices(index: int | slice | Sequence[int], nsrc: int) -> list[int]:
 
 
 def _positions(positions: ArrayLike | Sequence[ArrayLike]) -> tuple[NDArray, ...]:
-    shots = tuple(np.array(p, dtype=np.float64) for p in positions)
+    shots = tuple(np.array(real(p, "Positions")) for p in positions)
     if not shots:
         raise ValueError("A survey needs at least one shot.")
     for i, p in enumerate(shots):

@@ -9,6 +9,7 @@ from pylops import LinearOperator
 from pylops.signalprocessing import Convolve1D
 
 from seisops.algebra import SeismicOperator, _at, apply, derivative, own, product
+from seisops.arrays import real
 from seisops.model import Model, second_derivative_weights
 from seisops.scattering import _select, _within
 
@@ -99,6 +100,7 @@ class Weighting(GridOperator):
 
     def __init__(self, model: Model, op: LinearOperator | None = None, z: NDArray | None = None) -> None:
         super().__init__(model)
+        z = None if z is None else real(z, "What makes weights", None)
         self.name = "m" if z is None else "D"
         self.op, self.z = op, None if z is None else own(z, model.dtype)
 

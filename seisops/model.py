@@ -8,6 +8,8 @@ from math import factorial, floor, log10, sqrt
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seisops.arrays import real
+
 VMAX_MARGIN = 1.1
 
 
@@ -17,7 +19,7 @@ def _freeze(array: NDArray) -> NDArray:
 
 
 def _per_axis(value: ArrayLike, ndim: int, name: str) -> tuple[float, ...]:
-    given = np.asarray(value, dtype=float)
+    given = real(value, name)
     if given.shape not in ((), (1,), (ndim,)):
         raise ValueError(f"{name} takes one value or one for each of the {ndim} axes, got {given.tolist()}.")
     values = tuple(float(x) for x in np.broadcast_to(given, (ndim,)))
@@ -231,7 +233,7 @@ class Model:
         ValueError
             If `m` is not positive and finite, or too fast for the pinned time step.
         """
-        m = np.asarray(m)
+        m = real(m, "The squared slowness", None)
         if m.shape not in (self.shape, (self.m.size,)):
             raise ValueError(f"The squared slowness has shape {m.shape}, the model has {self.shape}.")
         other = self._with(m=_squared_slowness(None, m.reshape(self.shape), self.dtype))
@@ -285,8 +287,8 @@ class Model:
 
 
 def _squared_slowness(v: ArrayLike | None, m: ArrayLike | None, dtype: np.dtype) -> NDArray:
-    values = np.asarray(v if m is None else m, dtype=np.float64)
     what = "velocity" if m is None else "squared slowness"
+    values = real(v if m is None else m, f"The {what}")
     if values.ndim not in (2, 3):
         raise ValueError(f"The {what} must have axes (x, z) or (x, y, z), got shape {values.shape}.")
     if min(values.shape) < 2:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
+from seisops.arrays import real
 from seisops.segy import file as segy
 
 # The section of the documentation's pictures: its structures stand where they show well.
@@ -102,7 +103,7 @@ def smooth(v: ArrayLike, sigma: float | tuple[float, ...], *, keep: ArrayLike | 
     >>> v = so.models.faulted((161, 81), 25.0)
     >>> v0 = so.models.smooth(v, 6, keep=v <= 1.5)
     """
-    v = np.asarray(v, float)
+    v = real(v, "A velocity")
     if keep is None:
         return 1 / gaussian_filter(1 / v, sigma, mode="nearest")
     # Normalised by what is rock, so that the water does not leak into it.

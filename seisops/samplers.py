@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seisops.algebra import ShotIndex
+from seisops.arrays import real
 from seisops.geometry import Geometry, shot_indices
 from seisops.model import Model
 from seisops.propagators.couplings import LowRank, Points
@@ -170,7 +171,7 @@ class LRWF(SurveyOperator):
     takes, gives = "wavefields", "grid"
 
     def __init__(self, model: Model, geometry: Geometry, wavelet: ArrayLike) -> None:
-        q = np.array(wavelet, dtype=np.float64)
+        q = np.array(real(wavelet, "The wavelet"))
         n, nt = geometry.nsrc, geometry.nt
         if q.shape not in ((nt,), (n, nt), (n, 1, nt), (1, nt)):
             raise ValueError(f"The wavelet has shape ({nt},) or ({n}, {nt}) on {geometry}, got {q.shape}.")

@@ -27,6 +27,7 @@ from seisops.algebra import (
     own,
     product,
 )
+from seisops.arrays import real
 from seisops.conditions import ADJOINT_STATE, AdjointState
 from seisops.execution import current
 from seisops.geometry import Geometry
@@ -92,8 +93,7 @@ class Scattering(SurveyOperator):
         condition: AdjointState = ADJOINT_STATE,
         storage: Storage | None = None,
     ) -> None:
-        if np.iscomplexobj(x):
-            raise TypeError("Wavefields are real: take the backgrounds of the real and the imaginary part apart.")
+        x = real(x, "What makes a background", None)
         # A derivative is in the model of its background.
         model = getattr(op, "model", None) or model
         super().__init__(model, geometry, wavefield_shape(model, geometry), condition.dims(model))
@@ -270,6 +270,7 @@ class VirtualSource(SurveyOperator):
     def __init__(
         self, model: Model, geometry: Geometry, op, x: NDArray, *, condition: AdjointState = ADJOINT_STATE
     ) -> None:
+        x = real(x, "What makes a perturbation", None)
         shape = wavefield_shape(model, geometry)
         super().__init__(model, geometry, shape, shape)
         self.name = "V"

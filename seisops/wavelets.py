@@ -85,7 +85,7 @@ def broadcast(geometry: Geometry, wavelet: ArrayLike) -> NDArray:
     >>> so.wavelets.broadcast(src, np.arange(4.0)).shape
     (2, 1, 4)
     """
-    wavelet = np.asarray(wavelet, dtype=np.float64)
+    wavelet = real(wavelet, "A wavelet")
     if wavelet.shape not in ((geometry.nt,), (geometry.nsrc, geometry.nt)):
         raise ValueError(
             f"A wavelet has shape ({geometry.nt},) or ({geometry.nsrc}, {geometry.nt}) on {geometry}, "

@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from pylops import Diagonal, LinearOperator, SmoothingND
 
 from seisops.algebra import SeismicOperator, apply, check_finite, compose, describe
+from seisops.arrays import real
 from seisops.execution import map_shots
 from seisops.model import Model
 from seisops.preconditioners.ramps import both_ends, rise
@@ -67,7 +68,7 @@ def top_mute(model: Model, depth: ArrayLike, *, taper: float = 0.0) -> LinearOpe
     >>> (M @ np.ones(model.shape))[0, [0, 9, 10, 12, 14]].round(1).tolist()
     [0.0, 0.0, 0.0, 0.5, 1.0]
     """
-    depth = np.asarray(depth, dtype=np.float64)
+    depth = real(depth, "A depth")
     if depth.shape not in ((), model.shape[:-1]):
         raise ValueError(f"The depth of the mute is one number or {model.shape[:-1]}, got shape {depth.shape}.")
     weights = rise(_positions(model)[-1], depth[..., None], depth[..., None] + taper)
@@ -136,7 +137,7 @@ def smoothing(model: Model, length: ArrayLike) -> LinearOperator:
     >>> np.abs(M @ spike)[17:24, 20].round(1).tolist()
     [0.0, 0.2, 0.2, 0.2, 0.2, 0.2, 0.0]
     """
-    lengths = np.broadcast_to(np.asarray(length, float), (model.ndim,))
+    lengths = np.broadcast_to(real(length, "A length"), (model.ndim,))
     cells = [2 * round(x / (2 * h) - 1e-9) + 1 for x, h in zip(lengths, model.spacing, strict=True)]
     if any(c > n for c, n in zip(cells, model.shape, strict=True)):
         raise ValueError(f"An average over {cells} cells is longer than the model, {model.shape}.")
@@ -196,7 +197,7 @@ def illumination(op: SeismicOperator, x: ArrayLike, *, power: float = 0.5, floor
         raise ValueError(f"Illumination is of wavefields, such as those of A @ Ps.H; {describe(op)} gives none.")
     if not floor > 0:
         raise ValueError(f"The floor of the illumination must be positive, got {floor}.")
-    x = op._as_input(x)
+    x = real(op._as_input(x), "What makes wavefields", None)
     check_finite(op, x)
 
     def energy(i: int) -> NDArray:

@@ -11,6 +11,7 @@ from pylops.signalprocessing import FFT
 from scipy.fft import next_fast_len
 from scipy.spatial.distance import cdist
 
+from seisops.arrays import real
 from seisops.geometry import Geometry
 from seisops.preconditioners.ramps import both_ends, rise
 from seisops.preconditioners.shotwise import ShotWise
@@ -47,7 +48,7 @@ def band_pass(geometry: Geometry, corners: ArrayLike, *, dtype: DTypeLike = "flo
     >>> so.preconditioners.band_pass(rec, (0.002, 0.004, 0.02, 0.03))
     BandPass: (4, 10, 101) -> (4, 10, 101)
     """
-    f = np.asarray(corners, dtype=np.float64)
+    f = real(corners, "Corners")
     nyquist = 0.5 / geometry.dt
     if f.shape != (4,) or np.any(np.diff(f) < 0) or not 0 <= f[0] < nyquist:
         raise ValueError(f"The corners of a band are four rising frequencies from 0 to {nyquist:g} kHz, half the "

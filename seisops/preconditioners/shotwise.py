@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
 from numpy.typing import DTypeLike
 from pylops import LinearOperator
 
 from seisops.algebra import SeismicOperator, ShotIndex
+from seisops.arrays import real
 from seisops.geometry import Geometry, shot_indices
 
 
@@ -92,5 +92,8 @@ class ShotWise(SeismicOperator):
         return self._joined(self.shot(i).rmatvec(s.ravel()) for i, s in enumerate(self.geometry.split(d)))
 
     def _joined(self, shots):
+        return self.geometry.join([self._record(s) for s in shots])
+
+    def _record(self, s):
         # Weights have double precision, what they make of records has the operator's.
-        return self.geometry.join([np.asarray(s, self.dtype).reshape(-1, self.geometry.nt) for s in shots])
+        return real(s, f"What {self.name} makes of records", self.dtype).reshape(-1, self.geometry.nt)
