@@ -421,7 +421,7 @@ HANDED = {
     "at": (lambda w: 1.1 * w.model.m, lambda w, m: w.F.at(m=m), lambda w, t: t @ w.q),
     "Geometry": (
         lambda w: np.stack(w.rec.positions),
-        lambda w, x: so.Geometry(x, dt=3.0, t=w.t),
+        lambda w, x: so.Geometry(x, dt=w.rec.dt, t=w.t),
         lambda w, t: w.samplers(t) @ w.q,
     ),
     "LRWF": (
