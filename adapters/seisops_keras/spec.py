@@ -10,7 +10,7 @@ import numpy as np
 from pylops import LinearOperator
 
 from seisops import LRWF, Geometry, Model, Modeling, Projection, Propagation, Scattering, VirtualSource, compose
-from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum, describe
+from seisops.algebra import Adjoint, Block, Chain, SeismicOperator, Sum, describe
 from seisops.conditions import AdjointState, Correlation, SubsurfaceOffsets
 from seisops.gridwise import Laplacian, Weighting
 from seisops.storage import Auto, Checkpointed, Disk, Frequencies, Half, Memory, Subsampled
@@ -43,6 +43,7 @@ PARTS: dict[type, dict[str, str]] = {
     VirtualSource: dict.fromkeys(("model", "geometry", "op", "x", "condition"), ""),
     Laplacian: {"model": ""},
     Weighting: {"model": "", "op": "", "z": ""},
+    Block: dict.fromkeys(("dims", "dimsd", "start", "dtype"), ""),
     Adjoint: {"op": ""},
     Sum: {"terms": ""},
     Chain: {"factors": "", "scale": ""},

@@ -51,6 +51,7 @@ def operators(s):
         "offsets, differentiated": so.imaging.subsurface_offsets(F.jacobian(s.q), 1).H.jacobian(s.w),
         "ragged": so.Projection(model, ragged, interpolation="linear"),
         "propagation": so.Propagation(F.factors[0], U, None, adjoint=True),
+        "stack": so.compose(pylops.BlockDiag([F, s.E])),
     }
 
 
@@ -59,7 +60,7 @@ def operators(s):
     [
         "product", "adjoint", "bare adjoint", "sum", "one shot", "some shots", "jacobian", "second derivative",
         "migration", "ragged", "propagation", "by checkpoints", "frequencies", "inverse scattering", "complement",
-        "offsets", "offsets, differentiated",
+        "offsets", "offsets, differentiated", "stack",
     ],
 )  # fmt: skip
 def test_operators_survive_json(double, near, name):

@@ -48,7 +48,7 @@ def test_linear_layers_of_the_zoo(name):
 
 
 @pytest.mark.row("Derivatives", "gradcheck and gradgradcheck in x and m, reverse, forward and batched", "exact")
-@pytest.mark.parametrize("name", ["Pr A Ps.H", "Pr A Pw.H", "(Pr A Pw.H).H", "J of F"])
+@pytest.mark.parametrize("name", ["Pr A Ps.H", "Pr A Pw.H", "(Pr A Pw.H).H", "J of F", "E D"])
 def test_modelling_layers_in_the_input_and_the_model(name):
     layer = Layer(operator(name))
     m = torch.from_numpy(world("2d").model.m.copy())
