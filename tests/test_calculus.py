@@ -29,6 +29,11 @@ def test_jacobian(name):
             op.jacobian(x)
         return
     # A random direction: not zero at the edges, whose values continue into the absorbing layer.
+    if name in ("m", "(m).H"):
+        # Linear in m: the second remainder has no slope.
+        result = checks.taylor_test(lambda m: op.at(m=m) @ x, op.jacobian(x), op.model.m, verbose=False)
+        assert result.second.max() <= ROUNDING * result.first.max()
+        return
     assert_derivative(lambda m: op.at(m=m) @ x, op.jacobian(x), op.model.m)
 
 
