@@ -51,6 +51,33 @@ def test_other_jacobians(condition):
     assert error(J.H @ w.d, unfused[1]) <= ROUNDING
 
 
+@each
+@pytest.mark.parametrize("shape", [(8, 12), (2, 3)], ids=str)
+def test_pairs_on_fewer_cells_than_the_stencil(condition, shape):
+    # Beyond the grid there is nothing: a stencil that is longer meets zeros.
+    rng = np.random.default_rng(0)
+    model = so.Model(v=rng.uniform(1.5, 2.5, shape), spacing=(10.0, 12.0), dtype="float64")
+    low, high = np.array(model.extent).T
+    points = so.Geometry((low + rng.uniform(0.01, 0.99, (1, 3, 2)) * (high - low)), dt=2.0, t=80.0)
+    P = so.Projection(model, points)
+    F = P @ so.Modeling(model, points) @ P.H
+    J = condition(F.jacobian(random(F.dims)))
+    assert checks.dot_test(J, verbose=False) <= DOT["float64"]
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (2, 3), (12, 4), (2, 9, 3)], ids=str)
+def test_a_laplacian_is_that_of_what_is_zero_beyond(shape):
+    x = random(shape)
+    small, large = (
+        so.Model(v=np.full(n, 2.0), spacing=(10.0, 12.0, 8.0)[: len(shape)], dtype="float64")
+        for n in (shape, [k + 16 for k in shape])
+    )
+    expected = so.imaging.laplacian(large) @ np.pad(x, 8)
+    L = so.imaging.laplacian(small)
+    assert error(L @ x, expected[(slice(8, -8),) * len(shape)]) <= ROUNDING
+    assert checks.dot_test(L, verbose=False) <= DOT["float64"]
+
+
 @lru_cache
 def reflection():
     """A reflector under a smooth overburden, its background and its scattered data."""
