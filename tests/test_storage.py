@@ -175,6 +175,30 @@ def test_all_frequencies_are_exact(name):
     assert_close("frequencies", name, ROUNDING)
 
 
+@pytest.mark.parametrize("nt", [36, 37])
+def test_all_frequencies_give_every_step(nt):
+    # White noise: of an even number of steps half the sampling frequency is one of its frequencies.
+    g = random((nt, 5))
+    history = Frequencies(np.arange(nt // 2 + 1) / (nt * 1.5)).history(Wave(nt, (5,), g.dtype, 1.5, False))
+    history.write(0, nt, g)
+    back = np.empty_like(g)
+    history.read(0, nt, back)
+    assert error(back, g) <= ROUNDING
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_half_precision_rounds(dtype):
+    g = random((8, 1000), dtype=dtype)
+    history = Half().history(Wave(8, (1000,), g.dtype, 1.0, False))
+    history.write(0, 8, g)
+    back = np.empty_like(g)
+    history.read(0, 8, back)
+    # Seven bits behind the leading one: half of the last of them, up and down alike.
+    off = (back - g) / g
+    assert np.abs(off).max() <= 2**-8 * (1 + 1e-6)
+    assert abs(off.mean()) <= 2**-8 / 50
+
+
 def test_what_is_held():
     wave = longer("2d-float32").A.wave()
     full = Memory().nbytes(wave)

@@ -10,7 +10,7 @@ storage        holds                                     marches again          
 Memory         every step                                nothing                 the same
 Disk           every step, in a file                     nothing                 the same
 Checkpointed   some states of the march                  J: 1, J.H: 1 to 3.3     the same, bit for bit
-Half           every step in 16 bits                     nothing                 rounded, 2e-3
+Half           every step in 16 bits                     nothing                 rounded, 4e-3
 Subsampled     steps as the highest frequency needs      nothing                 interpolated
 Frequencies    some frequencies                          nothing                 those frequencies alone
 Auto           Memory where it fits, else Checkpointed

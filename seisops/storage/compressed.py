@@ -27,7 +27,7 @@ COLUMNS = 4096
 class Half(Storage):
     """Keep every time step in 16 bits: bfloat16, the upper half of a float32, rounded.
 
-    A value comes back within 2^-9 = 2e-3 of itself. NumPy takes twenty times as long to make IEEE's half precision.
+    A value comes back within 2^-8 = 4e-3 of itself. NumPy takes twenty times as long to make IEEE's half precision.
 
     Examples
     --------
