@@ -67,19 +67,17 @@ class Projection(SurveyOperator):
             raise ValueError(f"interpolation is one of {sorted(HALF_WIDTH)}, got {interpolation!r}.")
         self.interpolation = interpolation
         weights = [point_weights(model, p, interpolation) for p in geometry.positions]
-        self._build(model, geometry, weights, max(w.half_width for w in weights), max(geometry.counts))
+        self._build(model, geometry, weights)
 
-    def _build(self, model, geometry, weights: list[PointWeights], half_width: int, npoint: int) -> None:
+    def _build(self, model: Model, geometry: Geometry, weights: list[PointWeights]) -> None:
         super().__init__(model, geometry, wavefield_shape(model, geometry), geometry.shape)
         self.name, self.sampled = "Pr", (None, geometry.dt)
         self._weights = weights
-        # What all shots of the survey share, so that one kernel and one set of fields serves them.
-        self._half_width, self._npoint = half_width, npoint
 
     def _copy(self, model: Model, geometry: Geometry, weights: list[PointWeights]) -> Projection:
         other = object.__new__(Projection)
         other.interpolation = self.interpolation
-        other._build(model, geometry, weights, self._half_width, self._npoint)
+        other._build(model, geometry, weights)
         return other
 
     def _at(self, model):
@@ -111,12 +109,8 @@ class Projection(SurveyOperator):
 
     def term(self, i: int, values: NDArray | None = None) -> Term:
         """The coupling of shot `i`, with the series to inject."""
-        points = self._weights[i].resized(self._npoint, self._half_width)
-        series = {}
-        if values is not None:
-            series["series"] = np.zeros((self.nt, self._npoint), self.dtype)
-            series["series"][:, : len(values)] = time_operator(self.model, self.geometry) @ values.T
-        return Term(Points(self._half_width), series, points)
+        series = {} if values is None else {"series": time_operator(self.model, self.geometry) @ values.T}
+        return Term(Points(), series, self._weights[i])
 
     def shots(self, x: NDArray) -> list[NDArray]:
         """What every shot injects."""
@@ -124,7 +118,7 @@ class Projection(SurveyOperator):
 
     def recorded(self, i: int, payload: NDArray) -> NDArray:
         """The data of shot `i` from what its march measured."""
-        return payload[:, : self.geometry.counts[i]].T @ time_operator(self.model, self.geometry)
+        return payload.T @ time_operator(self.model, self.geometry)
 
     def collector(self) -> Collected:
         """Takes the data of one shot after the other."""

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 import pytest
 from test_cluster import mpiexec
-from zoo import DOT, ROUNDING, World, error, world
+from zoo import DOT, ROUNDING, World, error, in_the_grid, world
 
 import seisops as so
 from seisops import checks
@@ -154,24 +154,17 @@ def test_refusals(ranks, name, message):
 
 def test_parts_of_points_are_the_points():
     rng, r = np.random.default_rng(0), 6
-    # From as far outside as a point on the edge reaches to as far on the other side.
-    points = PointWeights(rng.integers(-r + 1, 26 - r, (40, 2)), rng.standard_normal((40, 2, 2 * r)))
-
-    def dense(points, start):
-        """The weights of every point on the grid and a halo of r nodes."""
-        held = np.zeros((40, 26 + 2 * r, 26 + 2 * r))
-        for w, node, (a, b) in zip(held, points.nodes + np.array(start) + r, points.weights, strict=True):
-            w[node[0] : node[0] + 2 * r, node[1] : node[1] + 2 * r] = np.outer(a, b)
-        return held
-
+    points = PointWeights(rng.integers(0, 27 - 2 * r, (40, 2)), tuple(rng.standard_normal((2, 40, 2 * r))))
     total = 0
+    # One of the parts has fewer nodes than a point has weights.
     for part in [(slice(0, 11), slice(0, 26)), (slice(11, 26), slice(0, 9)), (slice(11, 26), slice(9, 26))]:
+        shape = tuple(s.stop - s.start for s in part)
         mine = points.within(part)
-        assert np.all((mine.nodes >= -r) & (mine.nodes <= [s.stop - s.start - r for s in part]))
-        total = total + dense(mine, [s.start for s in part])
-    expected = dense(points, (0, 0))
-    expected[:, :r], expected[:, -r:], expected[:, :, :r], expected[:, :, -r:] = 0, 0, 0, 0
-    assert np.array_equal(total, expected)
+        assert in_the_grid(mine, shape)
+        on_the_grid = np.zeros((40, 26, 26))
+        on_the_grid[:, *part] = mine.matrix(shape).toarray().reshape(40, *shape)
+        total = total + on_the_grid
+    assert np.array_equal(total, points.matrix((26, 26)).toarray().reshape(40, 26, 26))
 
 
 def test_mpi_without_its_package(monkeypatch):

@@ -471,12 +471,6 @@ def test_operators_on_several_grids_have_no_common_model():
                 call(**given)
 
 
-def test_points_between_the_nodes_of_a_tiny_grid():
-    tiny = so.Model(v=np.full((5, 9), 2.0), spacing=10.0, absorb=0, space_order=2)
-    with raises(ValueError, "reach over 6 cells on either side, more than the 5 of an axis"):
-        so.Projection(tiny, so.Geometry([[[15.0, 12.0]]], dt=2.0, t=20.0))
-
-
 def test_operators_hidden_in_others_have_no_derivative():
     w = world("2d")
     op, x = so.compose(w.F.H @ w.F.toreal()), np.ones(w.F.shape[1])

@@ -29,7 +29,8 @@ def test_adjoint(name):
 
 @pytest.mark.parametrize(
     "name, kind",
-    [(n, kind) for kind in ("2d-float32", "surface") for n in LISTED] + [(n, "surface-float32") for n in FEW],
+    [(n, kind) for kind in ("2d-float32", "surface") for n in LISTED]
+    + [(n, kind) for kind in ("surface-float32", "thin") for n in FEW],
 )
 def test_adjoint_of_the_products(name, kind):
     op = operator(name, kind)

@@ -1,8 +1,10 @@
 """Points off the grid, and the operator between the time axes."""
 
+import itertools
+
 import numpy as np
 import pytest
-from zoo import DOT, error, random
+from zoo import DOT, error, in_the_grid, random
 
 import seisops as so
 from seisops import checks
@@ -93,11 +95,61 @@ def test_weights_at_an_edge_reach_into_the_layer():
     assert error(interpolate(earth, wave, points), wave(*points.T)) <= 2e-3
 
 
-def test_weights_without_a_layer_are_cut_off():
-    earth = model(absorb=0)
-    weights = point_weights(earth, np.array([[0.3, 0.2]]), "sinc")
-    assert np.abs(weights.matrix(earth.padded_shape).toarray()).sum() > 0
-    assert weights.matrix(earth.padded_shape).shape == (1, 41 * 41)
+def ends(earth: so.Model, inside: float = 0.0) -> np.ndarray:
+    """The corners of the model, the middles of its edges and faces, and of itself, or as many cells from there."""
+    axes = [
+        [a + inside * d, a + round((n - 1) / 2) * d + inside * d, b - inside * d]
+        for (a, b), n, d in zip(earth.extent, earth.shape, earth.spacing, strict=True)
+    ]
+    points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, earth.ndim)
+    # No point is on a free surface.
+    return points[points[:, -1] > 0] if earth.free_surface else points
+
+
+@pytest.mark.parametrize("shape", [(41, 41), (4, 9), (2, 3), (5, 6, 7)], ids=str)
+@pytest.mark.parametrize("interpolation", ["sinc", "linear"])
+def test_weights_beyond_the_grid_are_cut_off(shape, interpolation):
+    wide, bare = model(shape, absorb=10), model(shape, absorb=0)
+    for points in (ends(bare), ends(bare, 0.3)):
+        expected = point_weights(wide, points, interpolation).matrix(wide.padded_shape).toarray()
+        expected = wide.crop(expected.reshape(-1, *wide.padded_shape))
+        weights = point_weights(bare, points, interpolation).matrix(bare.padded_shape).toarray()
+        assert np.array_equal(weights.reshape(-1, *shape), expected)
+
+
+@pytest.mark.parametrize("shape", [(25, 25), (9, 13), (2, 3), (10, 9, 11)], ids=str)
+@pytest.mark.parametrize("order", [2, 4, 6, 8])
+@pytest.mark.parametrize("absorb", range(5))
+def test_points_touch_nothing_beyond_the_grid(absorb, order, shape):
+    for surface in (False, True)[: 1 + (shape[-1] > order)]:
+        earth = model(shape, absorb=absorb, space_order=order, free_surface=surface)
+        n = earth.padded_shape
+        for interpolation, points in itertools.product(("sinc", "linear"), (ends(earth), ends(earth, 0.3))):
+            weights = point_weights(earth, points, interpolation)
+            assert in_the_grid(weights, n)
+            # Of several ranks each has a part of the grid, one with few nodes here.
+            for cut in (1, n[0] // 2, n[0] - 1):
+                for part in (slice(0, cut), slice(cut, n[0])):
+                    mine = weights.within((part, *(slice(0, k) for k in n[1:])))
+                    assert in_the_grid(mine, (part.stop - part.start, *n[1:]))
+
+
+@pytest.mark.parametrize("dtype", DOT)
+@pytest.mark.parametrize("absorb, order, surface", [(0, 2, False), (0, 8, False), (4, 4, False), (3, 8, True)])
+def test_points_at_the_ends_of_thin_layers(absorb, order, surface, dtype):
+    rng = np.random.default_rng(3)
+    earth = model(
+        v=rng.uniform(1.5, 2.5, (25, 25)), absorb=absorb, space_order=order, free_surface=surface, dtype=dtype
+    )
+    on, off = (so.Projection(earth, so.Geometry(ends(earth, x)[None], dt=2.0, t=60.0)) for x in (0.0, 0.3))
+    A = so.Modeling(earth, on.geometry)
+    for left, right in ((on, off), (off, on), (on, on), (off, off)):
+        F = left @ A @ right.H
+        assert checks.dot_test(F, verbose=False) <= DOT[dtype]
+        x = random(F.dims)
+        with so.no_fusion():
+            unfused = F @ x
+        assert error(F @ x, unfused) <= DOT[dtype]
 
 
 def test_points_of_different_kinds_in_one_product():
@@ -125,6 +177,7 @@ SMALL = {
     "two points": {"shape": (2, 2)},
     "no layer": {"shape": (25, 21), "absorb": 0},
     "no layer, smaller than the points": {"shape": (7, 9), "absorb": 0},
+    "no layer, two points": {"shape": (2, 3), "absorb": 0},
     "three cells": {"shape": (25, 21), "absorb": 3},
     "surface, three cells": {"shape": (25, 21), "absorb": 3, "free_surface": True},
     "surface, as shallow as it may be": {"shape": (9, 9), "free_surface": True},
@@ -159,6 +212,38 @@ def test_a_small_grid_unfused():
 
 
 # ---------------------------------------------------------------------- time
+
+
+@pytest.mark.parametrize("correct", [True, False])
+@pytest.mark.parametrize("dt", [0.75, 2.0, 4.0])
+def test_time_operator_is_the_integral(dt, correct):
+    earth, geometry = axes(dt, correct_dispersion=correct)
+    W, h = time_operator(earth, geometry), earth.dt
+    highest = np.arcsin(min(h / dt * np.pi / 2, 1)) * 2 / h if correct else np.pi / max(h, dt)
+    x, weights = np.polynomial.legendre.leggauss(2000)
+    omega = (x + 1) * highest / 2
+    warped, weight = omega, weights * highest / 2 * np.sqrt(h * dt) / np.pi
+    if correct:
+        warped, weight = 2 / h * np.sin(omega * h / 2), weight * np.sqrt(np.cos(omega * h / 2))
+    t, tau = np.outer(np.arange(len(W)) * h, omega), np.outer(np.arange(geometry.nt) * dt, warped)
+    exact = (weight * np.cos(t)) @ np.cos(tau).T + (weight * np.sin(t)) @ np.sin(tau).T
+    # A Fourier transform repeats itself: its next sinc is seven recording times away and has fallen off as 1 / t.
+    assert np.abs(W - exact).max() <= np.sqrt(h * dt) / (np.pi * 7 * geometry.t)
+
+
+@pytest.mark.parametrize("dt", [0.75, 2.0, 4.0])
+def test_a_wave_at_the_end_of_the_record_is_read(dt):
+    # It goes on beyond: of the sinc that reads the last sample a part is missing after sixteen steps.
+    earth, geometry = axes(dt, correct_dispersion=False)
+    W, tau = time_operator(earth, geometry), geometry.time
+    t = np.arange(len(W)) * earth.dt
+
+    def wave(t, phase):
+        return np.cos(2 * np.pi * 0.03 * (t - tau[-1]) + phase) * np.exp(-(((t - tau[-1]) / 150) ** 2))
+
+    for phase in np.linspace(0, np.pi, 8):
+        read = W.T @ wave(t, phase) * np.sqrt(earth.dt / dt)
+        assert np.abs(read - wave(tau, phase)).max() <= 1 / (16 * np.pi)
 
 
 def axes(dt, t=600.0, **options):

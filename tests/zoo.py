@@ -14,6 +14,7 @@ import numpy as np
 import pylops
 
 import seisops as so
+from seisops.propagators.points import PointWeights
 
 # What a dot test may leave: rounding of sums over about 1e5 products, in either precision.
 DOT = {"float64": 1e-12, "float32": 1e-5}
@@ -33,6 +34,8 @@ KINDS = {
         "dtype": "float32",
         "free_surface": True,
     },
+    # A layer of fewer cells than a point has weights on either side.
+    "thin": {"shape": (25, 21), "spacing": (10.0, 12.0), "t": 120.0, "dtype": "float64", "absorb": 2, "space_order": 4},
     "3d": {"shape": (13, 11, 12), "spacing": (10.0, 12.0, 11.0), "t": 60.0, "dtype": "float64"},
     "3d-float32": {"shape": (13, 11, 12), "spacing": (10.0, 12.0, 11.0), "t": 60.0, "dtype": "float32"},
 }
@@ -281,3 +284,9 @@ class Stored:
 
     def __reduce__(self):
         raise TypeError("another process would get the records of all shots")
+
+
+def in_the_grid(points: PointWeights, shape: tuple[int, ...]) -> bool:
+    """Whether a kernel that is given these points touches nodes of a grid of `shape` alone."""
+    last = points.nodes + [w.shape[1] for w in points.weights]
+    return bool(np.all(points.nodes >= 0) and np.all(last <= shape))

@@ -22,8 +22,10 @@ from math import prod
 
 import numpy as np
 from devito import DefaultDimension, Dimension, Eq, Function, Grid, Inc, TimeFunction
+from numpy.typing import NDArray
 
 from seisops.propagators.equations import March
+from seisops.propagators.points import PointWeights
 
 
 def _series(name: str, grid: Grid, nt: int) -> TimeFunction:
@@ -44,32 +46,38 @@ def _map(name: str, grid: Grid) -> Function:
 
 @dataclass(frozen=True)
 class Points:
-    """Points with precomputed weights, `half_width` nodes on either side.
+    """Points with precomputed weights; how many, and of how many nodes each, the arrays say that a kernel is given.
 
     Devito's own sparse functions ask of every node whether it is in the grid, which takes five times as long as adding
-    it up; here nodes are in the grid or its halo, and those beyond the grid weigh nothing.
+    it up; here all nodes are in the grid.
     """
 
-    half_width: int
     payload = "series"
     additive = False
 
-    def fields(self, tag: str, grid: Grid, nt: int, npoint: int = 1) -> dict:
-        time, point, width = grid.time_dim, Dimension(name=f"{tag}_p"), 2 * self.half_width
+    def fields(self, tag: str, grid: Grid, nt: int) -> dict:
+        time, point = grid.time_dim, Dimension(name=f"{tag}_p")
         found = {
             "series": TimeFunction(
-                name=f"{tag}_series", grid=grid, dimensions=(time, point), shape=(nt, npoint), save=nt, time_order=0
+                name=f"{tag}_series", grid=grid, dimensions=(time, point), shape=(nt, 1), save=nt, time_order=0
             )
         }
         for axis in range(grid.dim):
-            along = DefaultDimension(name=f"{tag}_k{axis}", default_value=width)
+            along = DefaultDimension(name=f"{tag}_k{axis}", default_value=1)
             found[f"node{axis}"] = Function(
-                name=f"{tag}_node{axis}", dimensions=(point,), shape=(npoint,), dtype=np.int32, space_order=0
+                name=f"{tag}_node{axis}", dimensions=(point,), shape=(1,), dtype=np.int32, space_order=0
             )
             found[f"weight{axis}"] = Function(
-                name=f"{tag}_weight{axis}", dimensions=(point, along), shape=(npoint, width), dtype=grid.dtype,
-                space_order=0,
-            )  # fmt: skip
+                name=f"{tag}_weight{axis}", dimensions=(point, along), shape=(1, 1), dtype=grid.dtype, space_order=0
+            )
+        return found
+
+    @staticmethod
+    def given(points: PointWeights) -> dict[str, NDArray]:
+        """What a kernel takes of points besides their series."""
+        found = {}
+        for axis, weights in enumerate(points.weights):
+            found |= {f"node{axis}": points.nodes[:, axis], f"weight{axis}": weights}
         return found
 
     def source(self, f: dict, march: March, u, dinv) -> list:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from time import sleep
 from typing import TypeVar
 
@@ -104,7 +104,7 @@ def grid(model: Model, reach: int = 0) -> Grid:
     return found
 
 
-@cache
+@lru_cache
 def _grid(shape: tuple[int, ...], spacing: tuple[float, ...], dtype: type, free_surface: bool) -> Grid:
     extent = tuple((n - 1) * d for n, d in zip(shape, spacing, strict=True))
     return Grid(shape, extent=extent, dtype=dtype, topology=_topology(len(shape), free_surface))

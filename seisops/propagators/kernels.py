@@ -19,7 +19,6 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import devito
@@ -50,16 +49,10 @@ class KernelSpec:
     source: Coupling
     measures: tuple[Coupling, ...]
 
-    @cached_property
-    def halo(self) -> int:
-        """Nodes around the padded grid that a stencil or a point may touch."""
-        half_widths = [c.half_width for c in (self.source, *self.measures) if isinstance(c, Points)]
-        return max([self.space_order, *(r + r % 2 for r in half_widths)])
-
     @property
     def reach(self) -> int:
         """Nodes that a part of a grid needs of its neighbours."""
-        return max([self.halo, *(2 * c.cells for c in (self.source, *self.measures) if isinstance(c, Offsets))])
+        return max([self.space_order, *(2 * c.cells for c in (self.source, *self.measures) if isinstance(c, Offsets))])
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,14 +74,13 @@ class FieldSet:
             yield from f.values()
 
 
-def make_fields(spec: KernelSpec, grid: Grid, nt: int, npoints: dict[str, int]) -> FieldSet:
-    """The functions of a kernel on `grid`, with room for `nt` steps and `npoints[tag]` points."""
+# Steps of what stands for arrays of any number of steps.
+STEPS = 4
 
-    def coupled(coupling: Coupling, tag: str) -> dict:
-        size = {"npoint": npoints[tag]} if tag in npoints else {}
-        return coupling.fields(tag, grid, nt, **size)
 
-    order = spec.halo
+def make_fields(spec: KernelSpec, grid: Grid) -> FieldSet:
+    """The functions of a kernel on `grid`."""
+    order = spec.space_order
     layers = []
     for axis, (d, sides) in enumerate(zip(grid.dimensions, spec.sides, strict=True)):
         if not sides:
@@ -105,8 +97,8 @@ def make_fields(spec: KernelSpec, grid: Grid, nt: int, npoints: dict[str, int]) 
         u=TimeFunction(name="u", grid=grid, time_order=2, space_order=order),
         dinv=Function(name="dinv", grid=grid, space_order=order),
         layers=layers,
-        source=coupled(spec.source, "src"),
-        measures=[coupled(c, f"rec{i}") for i, c in enumerate(spec.measures)],
+        source=spec.source.fields("src", grid, STEPS),
+        measures=[c.fields(f"rec{i}", grid, STEPS) for i, c in enumerate(spec.measures)],
     )
 
 
@@ -125,7 +117,7 @@ def _equations(spec: KernelSpec, f: FieldSet) -> list:
 
 def _build(spec: KernelSpec) -> Operator:
     shape = (4 * (spec.reach + spec.absorb),) * spec.ndim
-    fields = make_fields(spec, domain.template(shape, np.dtype(spec.dtype).type, spec.free_surface), 4, {})
+    fields = make_fields(spec, domain.template(shape, np.dtype(spec.dtype).type, spec.free_surface))
     with _contiguous():
         operator = Operator(_equations(spec, fields), name="March", **_build_options(spec))
     # Its own copy, as Devito's may be shared. A debugger's symbols take a fifth of the time that compiling takes.

@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from seisops import buffers
 from seisops.model import Model
 from seisops.propagators import domain
-from seisops.propagators.couplings import Points
 from seisops.propagators.equations import strip_cells
 from seisops.propagators.kernels import Coupling, KernelSpec, float_environment, kernel, quiet, runs_threaded
 from seisops.propagators.points import PointWeights
-from seisops.propagators.workspaces import view, workspaces
+from seisops.propagators.workspaces import workspaces
 from seisops.storage.base import BLOCK, History
 
 
@@ -65,7 +64,6 @@ class Marching:
         self, model: Model, nt: int, *, adjoint: bool, source: Term, measures: list[Term], threads: int,
         threads_at_points: int,
     ) -> None:  # fmt: skip
-        source, *measures = _one_width([source, *measures])
         self.model, self.nt, self.adjoint = model, nt, adjoint
         self.terms = {"src": source} | {f"rec{i}": term for i, term in enumerate(measures)}
         self.spec = _spec(model, adjoint, runs_threaded(threads), source, measures)
@@ -74,10 +72,9 @@ class Marching:
         self.block = min(nt, BLOCK) if by_block else nt
 
     def __enter__(self) -> Marching:
-        npoints = {tag: len(t.points.nodes) for tag, t in self.terms.items() if t.points is not None}
         with quiet(), ExitStack() as stack:
             self.operator = kernel(self.spec)
-            self.space = stack.enter_context(workspaces.borrow(self.spec, self.model, self.block, npoints))
+            self.space = stack.enter_context(workspaces.borrow(self.spec, self.model))
             self.begin()
             fields = (self.space.fields.source, *self.space.fields.measures)
             self.ports = [
@@ -180,10 +177,9 @@ class _Port:
         term = _here(term, fields, marching.model)
         self.term, self.marching = term, marching
         self.payload = payload = term.coupling.payload
-        dtype, whole = marching.model.dtype, marching.block == marching.nt
-        if term.points is None:
-            # What neither comes in nor goes out stays as the workspace has it.
-            fields = {k: f for k, f in fields.items() if k in (payload, "background", *term.values)}
+        whole = marching.block == marching.nt
+        # What neither comes in nor goes out stays as the workspace has it.
+        fields = {k: f for k, f in fields.items() if k in (payload, "background", *term.values)}
         timed = {k for k, f in fields.items() if f.is_TimeFunction}
         # A history is written where the wavefield itself is measured, and read where something else is.
         self.writes = term.history is not None and payload in timed
@@ -195,27 +191,21 @@ class _Port:
             direct["background"], self.reads = term.history.whole, False
         if self.writes and not whole and term.history.buffer is not None:
             direct[payload] = term.history.buffer
-        if term.points is None:
-            self.seen = {
-                k: buffers.aligned(direct[k], dtype) if k in direct
-                else buffers.take((marching.block, *f.shape[1:]) if k in timed else f.shape, dtype)
-                for k, f in fields.items()
-            }  # fmt: skip
-            self.arguments = {fields[k].name: x for k, x in self.seen.items()}
-            self.given = {k: x for k, x in term.values.items() if k not in direct}
-        else:
-            for axis in range(marching.model.ndim):
-                view(fields[f"node{axis}"])[:] = term.points.nodes[:, axis]
-                view(fields[f"weight{axis}"])[:] = term.points.weights[:, axis]
-            self.seen, self.arguments, self.given = {payload: view(fields[payload])}, {}, term.values
+
+        def buffer(k: str, f) -> NDArray:
+            step = f.shape[1:] if term.points is None else (len(term.points),)
+            return buffers.take((marching.block, *step) if k in timed else f.shape, f.dtype)
+
+        self.seen = {k: buffers.aligned(direct[k], f.dtype) if k in direct else buffer(k, f) for k, f in fields.items()}
+        self.arguments = {fields[k].name: x for k, x in self.seen.items()}
+        self.given = {k: x for k, x in term.values.items() if k not in direct}
         seen = self.seen.get(payload)
         if measures and term.coupling.additive:
             seen[...] = 0
-        # What a workspace or a block holds is overwritten; the history of a whole march is handed over as it is.
+        # What a block holds is overwritten; the history of a whole march is handed over as it is.
         self.collected = None
         if measures and payload in timed and not self.writes:
-            overwritten = term.points is not None or not whole
-            self.collected = np.empty((marching.nt, *seen.shape[1:]), dtype) if overwritten else seen
+            self.collected = seen if whole else np.empty((marching.nt, *seen.shape[1:]), seen.dtype)
 
     def before(self, start: int, stop: int) -> None:
         """Bring in what the block from `start` to `stop` takes."""
@@ -250,20 +240,9 @@ class _Port:
 def _here(term: Term, fields: dict, model: Model) -> Term:
     """The term with this rank's part of what lies on the grid."""
     values = {k: domain.part(model, x) if fields[k].dimensions[-1].is_Space else x for k, x in term.values.items()}
-    return replace(term, values=values, points=term.points and domain.own(model, term.points))
-
-
-def _one_width(terms: list[Term]) -> list[Term]:
-    """The terms with the widest of their points' weights for all: a kernel for every pair would be compiled else."""
-    widths = [t.coupling.half_width for t in terms if isinstance(t.coupling, Points)]
-
-    def widened(t: Term) -> Term:
-        if not isinstance(t.coupling, Points) or t.coupling.half_width == max(widths):
-            return t
-        points = t.points.resized(len(t.points.nodes), max(widths))
-        return replace(t, coupling=Points(max(widths)), points=points)
-
-    return [widened(t) for t in terms]
+    if term.points is not None:
+        values |= term.coupling.given(domain.own(model, term.points))
+    return replace(term, values=values)
 
 
 def _spec(model: Model, adjoint: bool, threaded: bool, source: Term, measures: list[Term]) -> KernelSpec:

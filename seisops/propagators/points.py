@@ -2,7 +2,8 @@
 
 A weight is a product over the axes, so a point is held as its first node and one row of weights
 for every axis. Weights beyond the padded grid are dropped, as the wavefield is zero there; weights
-above a free surface fold back with the sign of the mirror.
+above a free surface fold back with the sign of the mirror. The nodes of a row all lie in the grid, so
+that kernels need not ask: at an edge it begins further in, and on an axis with fewer nodes it is shorter.
 """
 
 from __future__ import annotations
@@ -24,49 +25,41 @@ ON_NODE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class PointWeights:
-    """First node (point, axis) and weights (point, axis, 2 * half_width) of a shot's points."""
+    """First node (point, axis) of a shot's points, and for every axis their weights (point, node from there)."""
 
     nodes: NDArray
-    weights: NDArray
+    weights: tuple[NDArray, ...]
 
-    @property
-    def half_width(self) -> int:
-        """Nodes on either side of a point."""
-        return self.weights.shape[2] // 2
-
-    def resized(self, npoint: int, half_width: int) -> PointWeights:
-        """The same points with room for more of them, or for wider weights; all that is added weighs nothing."""
-        n, ndim, width = self.weights.shape
-        nodes = np.zeros((npoint, ndim), self.nodes.dtype)
-        weights = np.zeros((npoint, ndim, 2 * half_width), self.weights.dtype)
-        nodes[:n], weights[:n, :, :width] = self.nodes, self.weights
-        return PointWeights(nodes, weights)
+    def __len__(self) -> int:
+        return len(self.nodes)
 
     def within(self, part: tuple[slice, ...]) -> PointWeights:
-        """The same points on a part of the grid, with weight on its nodes alone and no node beyond its halo."""
-        r, k = self.half_width, np.arange(2 * self.half_width)
-        start, stop = (np.array([getattr(s, end) for s in part]) for end in ("start", "stop"))
-        first = np.clip(self.nodes, start - r, stop - r)
-        # Where a row of weights moved, it begins elsewhere.
-        old = k + (first - self.nodes)[:, :, None]
-        moved = np.take_along_axis(self.weights, np.clip(old, 0, 2 * r - 1), axis=2)
-        nodes = first[:, :, None] + k
-        inside = (old >= 0) & (old < 2 * r) & (start[:, None] <= nodes) & (nodes < stop[:, None])
-        return PointWeights((first - start).astype(self.nodes.dtype), np.where(inside, moved, 0))
+        """The same points with weight on the nodes of a part of the grid alone, and rows that lie in it."""
+        rows = [_cut(first, w, s.start, s.stop) for first, w, s in zip(self.nodes.T, self.weights, part, strict=True)]
+        nodes, weights = zip(*rows, strict=True)
+        return PointWeights(np.stack(nodes, axis=1).astype(self.nodes.dtype), weights)
 
     def matrix(self, shape: tuple[int, ...]) -> csr_matrix:
         """The sparse matrix (point, node of a grid of `shape`) of these weights."""
-        n, ndim, width = self.weights.shape
-        rows, index, value = np.arange(n)[:, None], np.zeros((n, 1), int), np.ones((n, 1))
-        inside = np.ones((n, 1), bool)
-        for axis in range(ndim):
-            node = self.nodes[:, axis, None] + np.arange(width)
-            index = (index[:, :, None] * shape[axis] + np.minimum(node, shape[axis] - 1)[:, None]).reshape(n, -1)
-            inside = (inside[:, :, None] & (node < shape[axis])[:, None]).reshape(n, -1)
-            value = (value[:, :, None] * self.weights[:, axis, None]).reshape(n, -1)
-        rows = np.broadcast_to(rows, index.shape)
-        entries = (value[inside], (rows[inside], index[inside]))
-        return csr_matrix(entries, shape=(n, int(np.prod(shape))), dtype=self.weights.dtype)
+        n = len(self)
+        index, value = np.zeros((n, 1), int), np.ones((n, 1))
+        for length, first, weights in zip(shape, self.nodes.T, self.weights, strict=True):
+            node = first[:, None] + np.arange(weights.shape[1])
+            index = (index[:, :, None] * length + node[:, None]).reshape(n, -1)
+            value = (value[:, :, None] * weights[:, None]).reshape(n, -1)
+        rows = np.broadcast_to(np.arange(n)[:, None], index.shape)
+        entries = (value.ravel(), (rows.ravel(), index.ravel()))
+        return csr_matrix(entries, shape=(n, int(np.prod(shape))), dtype=self.weights[0].dtype)
+
+
+def _cut(first: NDArray, weights: NDArray, start: int, stop: int) -> tuple[NDArray, NDArray]:
+    """What of rows that begin at `first` lies from `start` to `stop`, as rows within: where they begin, and weights."""
+    length = weights.shape[1]
+    width = min(length, stop - start)
+    moved = np.clip(first, start, stop - width)
+    old = (moved - first)[:, None] + np.arange(width)
+    kept = np.take_along_axis(weights, np.clip(old, 0, length - 1), axis=1)
+    return moved - start, np.where((old >= 0) & (old < length), kept, 0)
 
 
 def point_weights(model: Model, positions: NDArray, interpolation: str) -> PointWeights:
@@ -84,30 +77,26 @@ def point_weights(model: Model, positions: NDArray, interpolation: str) -> Point
     cells = np.where(np.abs(cells - np.rint(cells)) < ON_NODE, np.rint(cells), cells)
     # On a node the weight is 1 there and 0 elsewhere: no need to visit the others.
     half = 1 if np.all(cells == np.rint(cells)) else HALF_WIDTH[interpolation]
-    if half > 1 and min(model.padded_shape) < half:
-        raise ValueError(
-            f"Points between nodes reach over {half} cells on either side, more than the {min(model.padded_shape)} of "
-            "an axis of the padded grid: put them on nodes, or take a larger model or layer."
-        )
-    npoint, ndim = cells.shape
-    nodes = np.empty((npoint, ndim), np.int32)
-    weights = np.zeros((npoint, ndim, 2 * half))
-    for axis in range(ndim):
+    nodes, weights = [], []
+    for axis in range(model.ndim):
         first = np.floor(cells[:, axis]).astype(int) - half + 1
         node = first[:, None] + np.arange(2 * half)
         weight = _kernel(cells[:, axis, None] - node, half)
-        before = model.pad_widths[axis][0]
-        n = model.padded_shape[axis]
-        if model.free_surface and axis == ndim - 1:
-            weight = np.where(node < 0, -weight, weight)
-            weight[node == 0] = 0
-            node = np.abs(node)
-        node = node + before
-        start = np.clip(first + before, 0, max(n - 2 * half, 0))
-        nodes[:, axis] = start
-        point, column = np.nonzero((node >= 0) & (node < n))
-        np.add.at(weights, (point, axis, (node - start[:, None])[point, column]), weight[point, column])
-    return PointWeights(nodes, weights.astype(model.dtype))
+        if model.free_surface and axis == model.ndim - 1:
+            first, weight = _folded(node, weight)
+        start, weight = _cut(first + model.pad_widths[axis][0], weight, 0, model.padded_shape[axis])
+        nodes.append(start)
+        weights.append(weight.astype(model.dtype))
+    return PointWeights(np.stack(nodes, axis=1).astype(np.int32), tuple(weights))
+
+
+def _folded(node: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
+    """Rows of weights with those above node 0 on their mirror images below, with another sign; where they begin."""
+    weight = np.sign(node) * weight
+    first = np.maximum(node[:, 0], 0)
+    folded = np.zeros_like(weight)
+    np.add.at(folded, (np.arange(len(node))[:, None], np.abs(node) - first[:, None]), weight)
+    return first, folded
 
 
 def _kernel(distance: NDArray, half: int) -> NDArray:

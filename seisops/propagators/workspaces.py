@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
+import psutil
 from devito import Operator
 from numpy.typing import NDArray
 
@@ -19,6 +21,12 @@ from seisops.propagators.kernels import FieldSet, KernelSpec, make_fields
 REFLECTION = 1e-4
 # Cells per wavelength at the frequency below which the layer turns from absorbing to evanescent waves.
 CELLS_PER_WAVELENGTH = 80
+# Bytes that idle workspaces may hold besides the one used last.
+IDLE_LIMIT = psutil.virtual_memory().total // 8
+# What Devito's objects of a workspace take without its arrays, measured.
+OBJECTS = 2**19
+# Of how many shapes of arrays a workspace knows the arguments, as surveys take turns.
+SHAPES = 64
 
 
 def view(f) -> NDArray:
@@ -29,8 +37,8 @@ def view(f) -> NDArray:
 class Workspace:
     """The fields of one kernel on one grid, for one shot at a time."""
 
-    def __init__(self, spec: KernelSpec, model: Model, nt: int, npoints: dict[str, int]) -> None:
-        self.fields: FieldSet = make_fields(spec, domain.grid(model, spec.reach), nt, npoints)
+    def __init__(self, spec: KernelSpec, model: Model) -> None:
+        self.fields: FieldSet = make_fields(spec, domain.grid(model, spec.reach))
         self.shape, self.part = model.padded_shape, domain.slices(model)
         self.u = view(self.fields.u)
         self.zeroed = [self.u] + [view(f) for layer in self.fields.layers for f in (layer.psi, layer.zeta)]
@@ -41,7 +49,12 @@ class Workspace:
             for f in (layer.psi, layer.zeta)
         ]
         self.filled_with = (None, None)
-        self._bound: tuple[tuple, dict] = ((), {})
+        self._bound: OrderedDict[frozenset, dict] = OrderedDict()
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its memory."""
+        return OBJECTS + sum(f._data.nbytes for f in self.fields.all() if f._data is not None)
 
     def moving(self) -> list[NDArray]:
         """The parts of the fields that change from step to step and are read by the next."""
@@ -51,20 +64,23 @@ class Workspace:
     def bound(self, operator: Operator, arrays: dict, scalars: dict) -> dict:
         """What the compiled `operator` takes: fields of the workspace, arrays in the place of others, and `scalars`.
 
-        Devito takes milliseconds to find that, longer than a small march. So it is asked once; after that only the
-        memory of the arrays is another. Among several ranks it copies points besides, and is asked every time.
+        Devito takes milliseconds to find that, longer than a small march. So it is asked once for arrays of the same
+        shapes; after that only their memory is another. Among several ranks it is asked every time.
         """
         if domain.ranks() > 1:
             return operator.arguments(**arrays, **scalars)
         given = {name: x for name, x in arrays.items() if isinstance(x, np.ndarray)}
-        key = (scalars, {name: x.shape for name, x in given.items()})
-        if self._bound[0] != key:
+        key = frozenset(scalars.items()) | {(name, x.shape) for name, x in given.items()}
+        if key not in self._bound:
             found = operator.arguments(**arrays, **scalars)
-            self._bound = key, {p.name: found[p.name] for p in operator.parameters}
+            self._bound[key] = {p.name: found[p.name] for p in operator.parameters}
             for name in given:
                 # The workspace outlives the array, and must not keep it.
                 found[name]._obj.underlying_array = None
-        return self._bound[1] | {name: _pointing(self._bound[1][name], x) for name, x in given.items()}
+            if len(self._bound) > SHAPES:
+                self._bound.popitem(last=False)
+        bound = self._bound[key]
+        return bound | {name: _pointing(bound[name], x) for name, x in given.items()}
 
     def prepare(self, model: Model) -> None:
         """A quiet wavefield in `model`."""
@@ -105,33 +121,39 @@ def layer_profiles(model: Model, axis: int) -> tuple[NDArray, NDArray]:
 
 
 class _Workspaces:
-    """Workspaces that wait for the next shot; at most one for every shot that runs at once."""
+    """Workspaces that wait for the next shot on their grid; beyond IDLE_LIMIT the longest unused go."""
 
     def __init__(self) -> None:
-        self.idle: dict[tuple, list[Workspace]] = defaultdict(list)
+        # The grids used longest ago come first.
+        self.idle: OrderedDict[tuple, list[Workspace]] = OrderedDict()
+        self.nbytes = 0
         self.lock = threading.Lock()
 
-    def borrow(self, spec: KernelSpec, model: Model, nt: int, npoints: dict[str, int]) -> _Loan:
-        key = (spec, model.padded_shape, model.spacing, nt if npoints else 0, tuple(sorted(npoints.items())))
+    @contextmanager
+    def borrow(self, spec: KernelSpec, model: Model) -> Iterator[Workspace]:
+        """A workspace of a kernel on the grid of `model`."""
+        key = (spec, model.padded_shape, model.spacing)
         with self.lock:
-            space = self.idle[key].pop() if self.idle[key] else None
+            space = self._taken(key) if key in self.idle else None
         if space is None:
-            space = Workspace(spec, model, nt, npoints)
-        return _Loan(self, key, space)
+            space = Workspace(spec, model)
+        try:
+            yield space
+        finally:
+            with self.lock:
+                self.idle.setdefault(key, []).append(space)
+                self.idle.move_to_end(key)
+                self.nbytes += space.nbytes
+                while self.nbytes > IDLE_LIMIT and self.nbytes > space.nbytes:
+                    self._taken(next(iter(self.idle)))
 
-
-@dataclass
-class _Loan:
-    owner: _Workspaces
-    key: tuple
-    space: Workspace
-
-    def __enter__(self) -> Workspace:
-        return self.space
-
-    def __exit__(self, *_) -> None:
-        with self.owner.lock:
-            self.owner.idle[self.key].append(self.space)
+    def _taken(self, key: tuple) -> Workspace:
+        spaces = self.idle[key]
+        space = spaces.pop()
+        self.nbytes -= space.nbytes
+        if not spaces:
+            del self.idle[key]
+        return space
 
 
 workspaces = _Workspaces()

@@ -1,0 +1,67 @@
+"""Workspaces are lent again, to whatever survey, and those that nothing asks for go."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import seisops as so
+from seisops.propagators import workspaces as module
+
+
+@pytest.fixture
+def fresh(monkeypatch):
+    """Workspaces of a process that has made none yet."""
+    monkeypatch.setattr(module, "workspaces", module._Workspaces())
+    monkeypatch.setattr("seisops.propagators.marching.workspaces", module.workspaces)
+    return module.workspaces
+
+
+def march(shape, receivers: int = 1, t: float = 60.0) -> None:
+    model = so.Model(v=np.full(shape, 2.0), spacing=10.0, dtype="float64")
+    src = so.Geometry([[[100.0, 100.0]]], dt=2.0, t=t)
+    rec = so.Geometry(np.random.default_rng(0).uniform(20, 200, (1, receivers, 2)), dt=2.0, t=t)
+    F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
+    _ = F.H @ (F @ np.ones(F.dims))
+
+
+def idle(kept) -> list:
+    return [space for spaces in kept.idle.values() for space in spaces]
+
+
+def test_surveys_on_one_grid_share_a_workspace(fresh):
+    for receivers in range(1, 101):
+        march((25, 21), receivers, t=60.0 + receivers)
+    # One for the wave equation, one for its transpose.
+    assert len(idle(fresh)) == 2
+    assert all(len(space._bound) <= module.SHAPES for space in idle(fresh))
+
+
+def test_idle_workspaces_are_bounded_by_bytes(fresh, monkeypatch):
+    march((25, 21))
+    limit = 3 * fresh.nbytes
+    monkeypatch.setattr(module, "IDLE_LIMIT", limit)
+    first = [weakref.ref(space) for space in idle(fresh)]
+    for n in range(40):
+        march((25, 22 + n))
+        # What is used again stays, what is not goes.
+        march((25, 60))
+        assert fresh.nbytes == sum(space.nbytes for space in idle(fresh)) <= limit
+    assert (45, 80) in {space.shape for space in idle(fresh)}
+    assert (45, 81) in {space.shape for space in idle(fresh)}
+    gc.collect()
+    assert all(space() is None for space in first)
+
+
+def test_the_workspace_used_last_is_kept(fresh, monkeypatch):
+    monkeypatch.setattr(module, "IDLE_LIMIT", 0)
+    march((25, 21))
+    assert len(idle(fresh)) == 1
+
+
+def test_bytes_are_those_of_the_arrays(fresh):
+    march((25, 21))
+    for space in idle(fresh):
+        assert space.nbytes > space.u.nbytes + module.OBJECTS
+        assert space.nbytes < 4 * space.u.nbytes + module.OBJECTS
