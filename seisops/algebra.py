@@ -394,13 +394,13 @@ class Sum(SeismicOperator):
         return Sum([_within(t, window) for t in self.terms])
 
     def __getitem__(self, index):
-        return Sum([t[index] for t in self.terms])
+        return Sum([shotwise(t, self)[index] for t in self.terms])
 
     def shots_in(self, x, index):
-        return self.terms[0].shots_in(x, index)
+        return shotwise(self.terms[0], self).shots_in(x, index)
 
     def shots_out(self, y, index):
-        return self.terms[0].shots_out(y, index)
+        return shotwise(self.terms[0], self).shots_out(y, index)
 
     @property
     def sentence(self) -> str:
@@ -493,17 +493,17 @@ class Chain(SeismicOperator):
 
     def __getitem__(self, index):
         for f in self.factors:
-            check_shots(f, self)
+            shotwise(f, self)
         for i, f in enumerate(self.factors):
             if f.sums_shots and any(left.knows_shots for left in self.factors[:i]):
                 raise TypeError(f"Cannot select shots of {self}: {f.sentence} in the middle adds up all of them.")
         return Chain([f[index] for f in self.factors], self.scale)
 
     def shots_in(self, x, index):
-        return self.factors[-1].shots_in(x, index)
+        return shotwise(self.factors[-1], self).shots_in(x, index)
 
     def shots_out(self, y, index):
-        return self.factors[0].shots_out(y, index)
+        return shotwise(self.factors[0], self).shots_out(y, index)
 
     @property
     def sentence(self) -> str:
@@ -802,6 +802,16 @@ def _held(op: LinearOperator) -> list[LinearOperator]:
     return [v for v in held if isinstance(v, LinearOperator)]
 
 
+def shotwise(part: LinearOperator, whole: LinearOperator) -> SeismicOperator:
+    """A part of an operator whose shots are selected."""
+    if isinstance(part, SeismicOperator):
+        return part
+    raise TypeError(
+        f"Cannot select shots of {describe(whole)}: {describe(part)} does not say what a shot is. Make it of one operator for "
+        "every shot with seisops.preconditioners.ShotWise, or select the shots of its other factors and terms before."
+    )
+
+
 def _sampled(op: LinearOperator) -> tuple[float | None, float | None]:
     return getattr(op, "sampled", (None, None))
 
@@ -826,12 +836,6 @@ def _within(op: LinearOperator, window) -> LinearOperator:
 def _as_dtype(scale: complex, x: NDArray):
     """A scalar that does not promote `x`, as PyLops scales."""
     return scale if np.iscomplexobj(scale) else x.dtype.type(scale)
-
-
-def check_shots(op: LinearOperator, whole: LinearOperator) -> None:
-    """Refuse to select shots of an operator of PyLops, in a `whole`."""
-    if not isinstance(op, SeismicOperator):
-        raise TypeError(f"Cannot select shots of {describe(whole)}: {describe(op)} does not say what a shot is.")
 
 
 def _holds_seismic(op: LinearOperator) -> bool:

@@ -71,13 +71,7 @@ class Encoding:
         left, right = self._samplers(F)
         n = len(self.weights)
         rec, src = left.geometry, right.geometry
-        first = rec.positions[0]
-        for i, p in enumerate(rec.positions):
-            if p.shape != first.shape or not np.array_equal(p, first):
-                raise ValueError(
-                    f"Shots 0 and {i} have different receivers, so their records cannot be added: encode shots that "
-                    "share them, or give the receivers of all shots to every one."
-                )
+        first = _shared_receivers(rec)
         together = np.concatenate(src.positions)
         receivers = Geometry([first] * n, dt=rec.dt, t=rec.t)
         sources = Geometry([together] * n, dt=src.dt, t=src.t)
@@ -90,7 +84,7 @@ class Encoding:
 
     def records(self, F: SeismicOperator) -> LinearOperator:
         """The operator that encodes data, from ``F.dimsd`` to those of ``W @ F``."""
-        self._samplers(F)
+        _shared_receivers(self._samplers(F)[0].geometry)
         return pylops.MatrixMult(self.weights.astype(F.dtype), otherdims=F.dimsd[1:], dtype=F.dtype)
 
     def sources(self, F: SeismicOperator) -> LinearOperator:
@@ -102,8 +96,22 @@ class Encoding:
             case Chain(factors=(Projection() as left, Modeling(), Adjoint(op=Projection() as right))):
                 if self.weights.shape[1] != F.nsrc:
                     raise ValueError(f"The weights are for {self.weights.shape[1]} shots, {F} has {F.nsrc}.")
+                if left.geometry.single:
+                    raise ValueError(f"{F} is of one shot without a shot axis: select it as op[[i]], not op[i].")
                 return left, right
         raise ValueError(f"Shots of Pr @ A @ Ps.H are encoded, not of {describe(F)}.")
+
+
+def _shared_receivers(rec: Geometry) -> NDArray:
+    """The receivers of all shots."""
+    first = rec.positions[0]
+    for i, p in enumerate(rec.positions):
+        if p.shape != first.shape or not np.array_equal(p, first):
+            raise ValueError(
+                f"Shots 0 and {i} have different receivers, so their records cannot be added: encode shots that "
+                "share them, or give the receivers of all shots to every one."
+            )
+    return first
 
 
 class _Sources(SeismicOperator):

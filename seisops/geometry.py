@@ -146,6 +146,11 @@ class Geometry:
         other.__dict__.update(self.__dict__ | changes)
         return other
 
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        for p in self.positions:
+            p.flags.writeable = False
+
     def __len__(self) -> int:
         return self.nsrc
 

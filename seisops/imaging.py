@@ -24,7 +24,7 @@ filtering in reverse-time migration and adjoint tomography, Geophysics 75.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from pylops import LinearOperator
 
@@ -32,7 +32,7 @@ from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum, describe, prod
 from seisops.conditions import ADJOINT_STATE, AdjointState, Correlation, SubsurfaceOffsets
 from seisops.gridwise import Laplacian, Weighting
 from seisops.model import Model
-from seisops.scattering import Scattering
+from seisops.scattering import Scattering, VirtualSource
 
 
 def inverse_scattering(J: LinearOperator) -> SeismicOperator:
@@ -135,7 +135,17 @@ def _each_term(J: LinearOperator, condition: Callable[[Chain], SeismicOperator])
     last = J.factors[-1] if isinstance(J, Chain) else None
     if not (isinstance(last, Adjoint) and isinstance(last.op, Scattering) and last.op.condition == ADJOINT_STATE):
         raise ValueError(f"{describe(J)} is no Jacobian: an imaging condition is one of so.Jacobian(F, q).")
+    if any(isinstance(f, (Scattering, VirtualSource)) for f in _parts(J) if f is not last.op):
+        raise ValueError(f"{describe(J)} is a second derivative: an imaging condition is one of so.Jacobian(F, q).")
     return condition(J)
+
+
+def _parts(op: LinearOperator) -> Iterator[LinearOperator]:
+    """An operator, and all that it and its backgrounds are made of."""
+    yield op
+    held = getattr(op, "op", None)
+    for part in (*getattr(op, "factors", ()), *getattr(op, "terms", ()), *([] if held is None else [held])):
+        yield from _parts(part)
 
 
 def _under(J: Chain, condition: AdjointState) -> SeismicOperator:

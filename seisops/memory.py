@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
+
+from pylops import LinearOperator
 
 from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum
 from seisops.configured import Configured
@@ -72,37 +75,42 @@ def memory(op: SeismicOperator, *, verbose: bool = True) -> MemoryEstimate:
     >>> (Pr @ A @ Pr.H).memory(verbose=False).background
     0
     """
-    factors = list(_factors(op))
-    marched = [f for f in factors if isinstance(f, Propagation)]
+    found = list(_factors(op))
+    factors = [f for f, _ in found]
+    marching = (_marching(f, nsrc) for f, nsrc in found if isinstance(f, Propagation))
     # An image and its adjoint share a background.
     scattering = list({id(s): s for f in factors for s in _scattering(f)}.values())
     held = sum(prod(f.dimsd) * f.dtype.itemsize for f in factors) + prod(op.dims) * op.dtype.itemsize
     backgrounds = sum(s.nsrc * s.chosen.nbytes(s.wave()) for s in scattering)
-    survey = [*scattering, *(f for f in factors if isinstance(f, SurveyOperator))]
+    surveys = [(f.wave(), nsrc) for f, nsrc in found if isinstance(f, SurveyOperator)]
     table = "  no wavefields: nothing is kept"
-    if survey:
-        wave, nsrc = survey[0].wave(), survey[0].nsrc
+    if surveys:
+        wave, nsrc = surveys[0]
         chosen = scattering[0].chosen if scattering else current().storage.chosen(wave, nsrc)
         table = ("" if scattering else "  were it differentiated,\n") + estimate.table(wave, nsrc, chosen)
-    result = MemoryEstimate(max(map(_marching, marched), default=0), held, backgrounds, table)
+    result = MemoryEstimate(max(marching, default=0), held, backgrounds, table)
     if verbose:
         print(f"{op!r}\n{result}")
     return result
 
 
-def _factors(op):
-    """The factors of a product as they run, through sums and adjoints."""
+def _factors(op, shots: int = 0) -> Iterator[tuple[LinearOperator, int]]:
+    """The factors of a product as they run, through sums, adjoints and apertures, and of how many shots they are."""
     match op:
         case Sum():
             for term in op.terms:
-                yield from _factors(term)
+                yield from _factors(term, shots)
         case Chain():
             for f in op.running():
-                yield from _factors(f)
+                yield from _factors(f, shots)
         case Adjoint() | Configured():
-            yield from _factors(op.op)
+            yield from _factors(op.op, shots)
+        case SeismicOperator(part=part):
+            yield op, shots
+            for i in range(op.nsrc):
+                yield from _factors(part(i), max(shots, op.nsrc))
         case _:
-            yield op
+            yield op, max(shots, getattr(op, "nsrc", 1))
 
 
 def _scattering(f) -> list[Scattering]:
@@ -110,9 +118,9 @@ def _scattering(f) -> list[Scattering]:
     return [s for s in ends if isinstance(s, Scattering)]
 
 
-def _marching(f: Propagation) -> int:
-    """Bytes of the fields of the shots that `f` marches at once."""
+def _marching(f: Propagation, nsrc: int) -> int:
+    """Bytes of the fields of the shots that are marched at once, of as many as `nsrc` like `f`."""
     model = f.model
     cells = prod(n + 2 * model.space_order for n in f.wave().shape)
     # Three levels of the wavefield, the model, and two memory fields for every axis.
-    return at_once(f.nsrc, prod(model.padded_shape)) * (4 + 2 * model.ndim) * cells * f.dtype.itemsize
+    return at_once(nsrc, prod(model.padded_shape)) * (4 + 2 * model.ndim) * cells * f.dtype.itemsize

@@ -261,6 +261,10 @@ class Model:
     def __getstate__(self) -> dict:
         return {k: x for k, x in self.__dict__.items() if k not in ("v", "dinv")}
 
+    def __setstate__(self, state: dict) -> None:
+        # What comes out of a file or another process can be written to.
+        self.__dict__.update(state, m=_freeze(state["m"]))
+
     def _stable_step(self, velocity: float) -> float:
         """The leapfrog limit: dt² v² times the largest eigenvalue of -Laplacian is 4."""
         largest = float(np.abs(second_derivative_weights(self.space_order)).sum())

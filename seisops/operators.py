@@ -162,10 +162,21 @@ class Propagation(SurveyOperator):
     def _transposed(self, y):
         return self._run(y, reverse=True)[0]
 
+    def __getitem__(self, index: ShotIndex) -> Propagation:
+        return self._each_end(lambda op: op[index])
+
     def alone(self, i: int) -> Propagation:
-        """The same for shot `i` by itself, to be sent elsewhere."""
-        left, right = (None if end is None else end.alone(i) for end in (self.left, self.right))
-        return Propagation(left, self.A[[i]], right, adjoint=self.adjoint_time)
+        return self._each_end(lambda op: op.alone(i))
+
+    def _each_end(self, change) -> Propagation:
+        left, right = (None if end is None else change(end) for end in (self.left, self.right))
+        return Propagation(left, change(self.A), right, adjoint=self.adjoint_time)
+
+    def shots_in(self, x, index):
+        return super().shots_in(x, index) if self.right is None else self.right.shots_out(x, index)
+
+    def shots_out(self, y, index):
+        return super().shots_out(y, index) if self.left is None else self.left.shots_out(y, index)
 
     def transposed_imaging(self, y: NDArray, background: Scattering) -> tuple[NDArray, NDArray]:
         """The transposed product, and the image of its wavefield in `background` from the same march."""
@@ -260,9 +271,8 @@ class _Marched:
     def only(self, i: int) -> _Marched:
         if self.propagation.geometry.single:
             return self
-        return _Marched(
-            self.propagation.alone(i), [self.inputs[i]], self.reverse, None if self.also is None else self.also.alone(i)
-        )
+        also = None if self.also is None else self.also.alone(i)
+        return _Marched(self.propagation.alone(i), [self.inputs[i]], self.reverse, also)
 
 
 def Jacobian(op: SeismicOperator, x: ArrayLike, wrt: str = "m") -> SeismicOperator:

@@ -11,7 +11,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from pylops import LinearOperator
 
 from seisops.algebra import (
     Chain,
@@ -20,12 +19,12 @@ from seisops.algebra import (
     _at,
     _sampled,
     apply,
-    check_shots,
     derivative,
     describe,
     fuse,
     own,
     product,
+    shotwise,
 )
 from seisops.arrays import real
 from seisops.conditions import ADJOINT_STATE, AdjointState
@@ -124,22 +123,16 @@ class Scattering(SurveyOperator):
         return dm
 
     def alone(self, i: int) -> Scattering:
-        """The same for shot `i` by itself, to be sent elsewhere."""
-        return self._like(self.model, self.geometry[[i]], *_select(*self._shotwise_background, [i]))
-
-    @cached_property
-    def _shotwise_background(self) -> tuple[SeismicOperator | None, NDArray]:
-        """`op` and `x`; of what has no shots to select, on its way, all of them are run here."""
-        if self.op is None or _has_shots(self.op):
-            return self.op, self.x
-        factors, scale = (self.op.factors, self.op.scale) if isinstance(self.op, Chain) else ((self.op,), 1)
-        k = next(k for k in reversed(range(len(factors))) if k == 0 or _has_shots(product(*factors[:k])))
-        first = product(*factors[:k]) if k else None
-        z = apply(product(*factors[k:], scale=scale), self.x).real
-        return first, z.reshape(self.dims if first is None else first.dims)
+        # What shots have in common on the way to their backgrounds, such as an image of all, is made here and once.
+        propagation, z = self._marched
+        if propagation is None:
+            return self._like(self.model, self.geometry[[i]], None, self._shotwise(z.reshape(self.dims))[[i]])
+        return self._like(
+            self.model, self.geometry[[i]], propagation.alone(i), propagation.shots_in(z.reshape(propagation.dims), [i])
+        )
 
     def __getstate__(self) -> dict:
-        made = ("_lock", "_kept", "_marched", "_shotwise_background")
+        made = ("_lock", "_kept", "_marched")
         return {k: v for k, v in self.__dict__.items() if k not in made} | {"_kept": {}}
 
     def __setstate__(self, state: dict) -> None:
@@ -329,14 +322,6 @@ def _last_march(op: SeismicOperator | None, x: NDArray) -> tuple[SeismicOperator
     return (first, z) if hasattr(first, "filled") else (None, apply(first, z))
 
 
-def _has_shots(op: LinearOperator) -> bool:
-    try:
-        op[[0]]
-    except TypeError:
-        return False
-    return True
-
-
 def _within(op: SeismicOperator, x: NDArray, window) -> tuple:
     """`op` on a part of the model and the part of `x` it takes there."""
     return op.within(window), window.crop(x) if op.takes == "grid" else x
@@ -346,5 +331,5 @@ def _select(op, x: NDArray, index: ShotIndex) -> tuple:
     """``op[index]`` and the part of `x` it takes."""
     if op is None:
         return None, x[list(index) if isinstance(index, tuple) else index]
-    check_shots(op, op)
+    shotwise(op, op)
     return op[index], op.shots_in(x, index)

@@ -40,7 +40,7 @@ class SurveyOperator(SeismicOperator):
         return y[list(index) if isinstance(index, tuple) else index]
 
     def alone(self, i: int) -> SurveyOperator:
-        """The same for shot `i` by itself, to be sent elsewhere."""
+        """Shot `i` for another process: ``op[[i]]`` in this model."""
         return self[[i]]
 
     def _shotwise(self, x: NDArray) -> NDArray:

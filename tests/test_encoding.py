@@ -101,6 +101,40 @@ def test_refusals():
         so.reciprocal(w.src, w.rec)
 
 
+def test_one_shot_without_its_axis(survey):
+    F, _ = survey
+    one = so.Encoding([[2.0]])
+    for encode in (lambda W, F: W @ F, lambda W, F: W.records(F), lambda W, F: W.sources(F)):
+        with pytest.raises(ValueError, match=r"one shot without a shot axis: select it as op\[\[i\]\], not op\[i\]"):
+            encode(one, F[0])
+    q = random(F.dims)
+    given = one.records(F[[1]]) @ (F @ q)[[1]]
+    assert given.shape == (1, 3, F.dimsd[-1])
+    assert error((one @ F[[1]]) @ (one.sources(F[[1]]) @ q[[1]]), given) <= ROUNDING
+
+
+def test_records_of_different_receivers_are_not_added():
+    w = world("2d")
+    ragged = so.Projection(w.model, w.ragged) @ w.A @ w.Ps.H
+    for F in (w.F, ragged):
+        with pytest.raises(ValueError, match="Shots 0 and 1 have different receivers"):
+            so.Encoding([[1.0, 1.0]]).records(F)
+
+
+def test_interpolations_are_kept(survey):
+    """Each end its own: whichever is taken from the other would be wrong by a tenth."""
+    F, _ = survey
+    w = world("2d")
+    rec, src = F.factors[0].geometry, F.factors[-1].op.geometry
+    for left, right in (("linear", "sinc"), ("sinc", "linear"), ("linear", "linear")):
+        Pr = so.Projection(w.model, rec, interpolation=left)
+        Ps = so.Projection(w.model, src, interpolation=right)
+        op = Pr @ so.Modeling(w.model, rec) @ Ps.H
+        q = random(op.dims)
+        assert error(op @ q, F @ q) > 1e-3
+        assert error((W @ op) @ (W.sources(op) @ q), W.records(op) @ (op @ q)) <= ROUNDING
+
+
 def test_encoding_and_reciprocity_keep_the_recording_time():
     # A time that is no multiple of a sampling, and a step at which one step more or less shows.
     model = so.Model(v=np.full((21, 21), 2.0), spacing=10, dt=0.7, dtype="float64")

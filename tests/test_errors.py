@@ -447,6 +447,24 @@ def test_shots_of_a_product_that_adds_them_up():
             (J @ image)[[0]]
 
 
+def test_shots_of_what_does_not_know_them():
+    w = world("2d")
+    G = pylops.MatrixMult(np.ones(w.F.shape))
+    ways = r"does not say what a shot is.*ShotWise.*select the shots of its other factors"
+    for op in (w.F @ w.N, so.compose(w.M @ w.F), w.F + G, so.compose(G + w.F), so.compose(w.M @ w.F) + w.F):
+        for call in (
+            lambda op=op: op[0],
+            lambda op=op: op[[1, 0]],
+            lambda op=op: so.fwi(op, np.ones(op.shape[1]), np.ones(op.shape[0]), shots=[0]),
+            lambda op=op: so.hessian(op, np.ones(op.shape[1]), np.ones(op.shape[0]), shots=[0]),
+        ):
+            with raises(TypeError, ways):
+                call()
+    for call in (lambda: (w.F @ w.N).shots_in(w.q, [0]), lambda: so.compose(w.M @ w.F).shots_out(w.d, [0])):
+        with raises(TypeError, ways):
+            call()
+
+
 def test_derivative_at_complex_input():
     w = world("2d")
     with raises(TypeError, "take the real and the imaginary part apart"):

@@ -3,13 +3,13 @@
 import os
 import signal
 import time
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
 import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
-from zoo import ROUNDING, Stored, diagonal, error, operator, world
+from zoo import ROUNDING, Elsewhere, Stored, diagonal, error, normal, operator, world
 
 import seisops as so
 from seisops import checks, parcels
@@ -25,22 +25,13 @@ def processes():
         yield pool
 
 
-class Elsewhere(Executor):
-    """An executor that runs a task at once, in this process, as if it were another; it counts what was sent."""
+def pulled(op, x, y):
+    """Both gradients at x of <y, op x>."""
+    return np.concatenate([g.ravel() for g in op.linearize(x).pull(y)])
 
-    _max_workers = 2
 
-    def __init__(self, forgets: bool = False) -> None:
-        self.forgets, self.parcels = forgets, []
-        parcels._known.clear()
-
-    def submit(self, function, *args):
-        self.parcels += args
-        if self.forgets:
-            parcels._known.clear()
-        future = Future()
-        future.set_result(function(*args))
-        return future
+def ragged_data(w):
+    return np.random.default_rng(2).standard_normal(w.ragged.shape)
 
 
 PRODUCTS = {
@@ -58,6 +49,21 @@ PRODUCTS = {
     "E D": lambda w: so.Jacobian(w.E @ diagonal(w.E.shape[1]), w.w.ravel()) @ w.dm,
     "Pr A D Ps.H": lambda w: so.Jacobian(w.Pr @ w.A @ diagonal(w.A.shape[1]) @ w.Ps.H, w.q).H @ w.d,
     "BlockDiag": lambda w: operator("J of BlockDiag") @ w.dm,
+    "(J J.H).jacobian": lambda w: (w.J @ w.J.H).jacobian(w.d) @ w.dm,
+    "(J J.H).jacobian.H": lambda w: (w.J @ w.J.H).jacobian(w.d).H @ w.d,
+    "(Jh Jh.H).jacobian": lambda w: normal(so.imaging.subsurface_offsets(w.J, 2)).jacobian(w.d) @ w.dm,
+    "J of J ragged": lambda w: w.samplers(w.ragged).jacobian(w.q).jacobian(w.dm) @ w.dm,
+    "J of (F ragged).H": lambda w: (H := w.samplers(w.ragged).H).jacobian(np.ones(H.dims)) @ w.dm,
+    "(A A).jacobian": lambda w: (w.Pr @ w.A @ w.A @ w.Ps.H).jacobian(w.q) @ w.dm,
+    "S A Ps.H": lambda w: so.Scattering(w.model, w.rec, None, w.A @ w.Ps.H @ w.q) @ w.A @ w.Ps.H @ w.q,
+    "illumination": lambda w: so.preconditioners.illumination(w.A @ w.Ps.H, w.q) @ np.ones(w.model.shape),
+    "illumination by receivers": lambda w: (
+        so.preconditioners.illumination(w.A.H @ w.Pr.H, w.d) @ np.ones(w.model.shape)
+    ),
+    "aperture": lambda w: so.aperture(w.F, 60.0) @ w.q,
+    "aperture, linearize": lambda w: pulled(so.aperture(w.F, 60.0), w.q, w.d),
+    "aperture ragged, linearize": lambda w: pulled(so.aperture(w.samplers(w.ragged), 60.0), w.q, ragged_data(w)),
+    "aperture of E, linearize": lambda w: pulled(so.aperture(w.E, 60.0), w.w, w.d),
 }
 
 

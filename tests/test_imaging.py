@@ -228,3 +228,10 @@ def test_refusals():
         so.imaging.inverse_scattering(w.F)
     with pytest.raises(ValueError, match="is no Jacobian"):
         so.imaging.complement(by_offset(w.J))
+    second = (w.J.jacobian(w.dm), w.J.H.jacobian(w.d), (w.J.H @ w.J).jacobian(w.dm), (w.J @ w.J.H).jacobian(w.d))
+    for J in second:
+        for condition in (so.imaging.inverse_scattering, so.imaging.complement, by_offset):
+            with pytest.raises(ValueError, match=r"is a second derivative: an imaging condition is one of so.Jacobian"):
+                condition(J)
+    # Two marches in a row are no second derivative.
+    assert by_offset((w.F.H @ w.F).jacobian(w.q)).dims == (5, *w.model.shape)

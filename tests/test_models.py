@@ -9,6 +9,23 @@ from zoo import DOT, random
 import seisops as so
 
 
+def test_copies_do_not_change_either():
+    import copy
+    import pickle
+
+    w = so.Model(v=np.full((15, 14), 2.0), spacing=10.0)
+    g = so.Geometry([[[50.0, 60.0]]], dt=2.0, t=60.0)
+    P = so.Projection(w, g)
+    for again in (pickle.loads(pickle.dumps((w, g, P))), copy.deepcopy((w, g, P)), tuple(map(copy.copy, (w, g, P)))):
+        model, geometry, Pr = again
+        for array in (model.m, model.v, model.dinv, geometry.positions[0], Pr.model.m, Pr.geometry.positions[0]):
+            with pytest.raises(ValueError, match="read-only"):
+                array[...] = 1
+        with pytest.raises(AttributeError, match="does not change"):
+            model.dt = 1.0
+        assert np.array_equal(model.m, w.m) and repr(model) == repr(w)
+
+
 def model(shape=(25, 21), **options):
     v = 2 + 0.1 * random(shape)
     return so.Model(**({"v": v, "spacing": (10.0, 12.0, 11.0)[: len(shape)], "dtype": "float64"} | options))

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pylops
 import pytest
-from zoo import DOT, KINDS, NAMES, ROUNDING, SLOPE, ZOO, World, error, operator, random, world
+from zoo import DOT, KINDS, NAMES, ROUNDING, SLOPE, ZOO, Elsewhere, World, error, operator, random, world
 
 import seisops as so
 from seisops import checks
@@ -280,6 +280,50 @@ def test_objectives_of_an_aperture_that_adds_shots_up():
         expected, given = f(w.J.H, w.d, image), f(whole, w.d, image)
         assert given[0] == pytest.approx(expected[0])
         assert error(given[1], expected[1]) <= ROUNDING
+
+
+def test_memory_of_an_aperture(wide):
+    J = wide.F.jacobian(wide.q)
+    whole, part = J.memory(verbose=False), so.aperture(J, BUFFER).memory(verbose=False)
+    all_of_it = so.aperture(J, ALL).memory(verbose=False)
+    assert all_of_it.background == whole.background > 0
+    assert all_of_it.marching == whole.marching > 0
+    # Windows of 32 of 80 cells, with layers of 10 on either side.
+    assert part.background == pytest.approx(whole.background * 52 / 100)
+    assert 0 < part.marching < 0.6 * whole.marching
+    assert so.aperture(J, BUFFER).H.memory(verbose=False).background == part.background
+    made = so.aperture(wide.F, BUFFER).jacobian(wide.q).memory(verbose=False)
+    assert (made.background, made.marching) == (part.background, part.marching)
+    assert "backgrounds of 2 shots" in part.table
+    assert so.aperture(wide.F, BUFFER).memory(verbose=False).background == 0
+
+
+def test_complex_apertures(wide):
+    C = (1 + 2j) * wide.F
+    op = so.aperture(C, 0.0)
+    narrow = so.aperture(wide.F, 0.0)
+    for given, expected in ((op, 1 + 2j), (op.conj(), 1 - 2j), (so.aperture(C.conj(), 0.0), 1 - 2j)):
+        y = given @ wide.q
+        assert np.abs(y - expected * (narrow @ wide.q)).max() <= ROUNDING * np.abs(y).max()
+    assert op.conj().slices == op.slices
+    mixed = so.aperture(wide.F + 1j * wide.F2, 0.0)
+    y, d = mixed.conj() @ wide.q, random(mixed.dimsd)
+    assert np.abs(y - np.conj(mixed @ wide.q)).max() <= ROUNDING * np.abs(y).max()
+    x = mixed.T @ d
+    assert np.abs(x - np.conj(mixed.H @ d)).max() <= ROUNDING * np.abs(x).max()
+    J = mixed.jacobian(wide.q)
+    y = J.conj() @ wide.dm
+    assert np.abs(y - np.conj(J @ wide.dm)).max() <= ROUNDING * np.abs(y).max()
+
+
+def test_gradients_of_an_aperture_in_other_processes(wide):
+    """Each process has its shot of the records alone."""
+    op = so.aperture(wide.F, BUFFER)
+    here = op.linearize(wide.q).pull(wide.d)
+    with so.config(executor=Elsewhere()):
+        there = op.linearize(wide.q).pull(wide.d)
+    for a, b in zip(here, there, strict=True):
+        assert error(b, a) <= ROUNDING
 
 
 def test_one_shot_without_its_axis(wide):

@@ -7,6 +7,7 @@ grid, the survey or the time), so everything below is tiny and shares what has b
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from copy import copy
 from functools import cache, lru_cache
 
@@ -14,6 +15,7 @@ import numpy as np
 import pylops
 
 import seisops as so
+from seisops import parcels
 from seisops.propagators.points import PointWeights
 
 # What a dot test may leave: rounding of sums over about 1e5 products, in either precision.
@@ -290,3 +292,21 @@ def in_the_grid(points: PointWeights, shape: tuple[int, ...]) -> bool:
     """Whether a kernel that is given these points touches nodes of a grid of `shape` alone."""
     last = points.nodes + [w.shape[1] for w in points.weights]
     return bool(np.all(points.nodes >= 0) and np.all(last <= shape))
+
+
+class Elsewhere(Executor):
+    """An executor that runs a task at once, in this process, as if it were another; it counts what was sent."""
+
+    _max_workers = 2
+
+    def __init__(self, forgets: bool = False) -> None:
+        self.forgets, self.parcels = forgets, []
+        parcels._known.clear()
+
+    def submit(self, function, *args):
+        self.parcels += args
+        if self.forgets:
+            parcels._known.clear()
+        future = Future()
+        future.set_result(function(*args))
+        return future

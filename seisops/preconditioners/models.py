@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pylops import Diagonal, LinearOperator, SmoothingND
@@ -200,16 +202,27 @@ def illumination(op: SeismicOperator, x: ArrayLike, *, power: float = 0.5, floor
     x = real(op._as_input(x), "What makes wavefields", None)
     check_finite(op, x)
 
-    def energy(i: int) -> NDArray:
-        u = apply(op[[i]], op.shots_in(x, [i])) if op.nsrc > 1 else apply(op, x)
-        u = u.reshape(-1, *model.padded_shape)
-        return model.crop(np.einsum("t...,t...->...", u, u))
-
-    energies = map_shots(energy, op.nsrc, int(np.prod(model.padded_shape)))
+    energies = map_shots(_Energy(op, x), op.nsrc, int(np.prod(model.padded_shape)))
     total = sum(np.asarray(e, np.float64) for e in energies)
     if not np.any(total):
         raise ValueError(f"The wavefields of {op} are zero everywhere: they illuminate nothing.")
     return _weights(model, (total / total.mean() + floor) ** -power)
+
+
+@dataclass(frozen=True)
+class _Energy:
+    """The sum over time of the squared wavefield of a shot."""
+
+    op: SeismicOperator
+    x: NDArray
+
+    def __call__(self, i: int) -> NDArray:
+        one = self.only(i)
+        u = apply(one.op, one.x).reshape(-1, *self.op.model.padded_shape)
+        return self.op.model.crop(np.einsum("t...,t...->...", u, u))
+
+    def only(self, i: int) -> _Energy:
+        return _Energy(self.op[[i]], self.op.shots_in(self.x, [i])) if self.op.nsrc > 1 else self
 
 
 def _positions(model: Model) -> list[NDArray]:
