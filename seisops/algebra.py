@@ -807,8 +807,9 @@ def shotwise(part: LinearOperator, whole: LinearOperator) -> SeismicOperator:
     if isinstance(part, SeismicOperator):
         return part
     raise TypeError(
-        f"Cannot select shots of {describe(whole)}: {describe(part)} does not say what a shot is. Make it of one operator for "
-        "every shot with seisops.preconditioners.ShotWise, or select the shots of its other factors and terms before."
+        f"Cannot select shots of {describe(whole)}: {describe(part)} does not say what a shot is. Make it of one "
+        "operator for every shot with seisops.preconditioners.ShotWise, or select the shots of its other factors and "
+        "terms before."
     )
 
 

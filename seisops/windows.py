@@ -94,12 +94,14 @@ def aperture(op: LinearOperator, buffer: float) -> Limited:
     if not buffer >= 0:
         raise ValueError(f"The buffer is a length of 0 m or more, got {buffer}.")
     if not getattr(op, "model", None):
-        raise ValueError(f"{describe(op)} holds no operator of this library.")
+        raise ValueError(f"{describe(op)} is in no model of which an aperture could take a part.")
     samplers = list(_projections(op))
     if not samplers:
         raise ValueError(f"{op} has no sources or receivers around which a part of the model could lie.")
     if any(s.geometry.single for s in samplers):
         raise ValueError(f"{op} is of one shot without a shot axis: select it as op[[i]], not op[i].")
+    if {s.nsrc for s in samplers} != {op.nsrc}:
+        raise ValueError(f"{op} holds surveys of different shots: put each under an aperture of its own.")
     slices = [
         _slices(op.model, np.concatenate([s.geometry.positions[i] for s in samplers]), buffer) for i in range(op.nsrc)
     ]

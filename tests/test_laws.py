@@ -5,19 +5,10 @@ import pickle
 import numpy as np
 import pytest
 from pylops.utils import dottest
-from zoo import DOT, FEW, KINDS, LISTED, NAMES, ROUNDING, ZOO, World, error, operator, random, world
+from zoo import DOT, FEW, KINDS, LISTED, NAMES, ROUNDING, ZOO, World, error, foreign, operator, random, world
 
 import seisops as so
 from seisops import checks
-
-# Entries that hold factors of PyLops' own have one of these in their names.
-FOREIGN = {"M", "N", "D"}
-
-
-def foreign(name: str) -> bool:
-    """Whether an entry has factors of PyLops' own."""
-    return bool(FOREIGN & set(name.replace("(", " ").replace(")", " ").split()))
-
 
 every = pytest.mark.parametrize("name", NAMES)
 

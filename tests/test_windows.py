@@ -6,11 +6,11 @@ from functools import cache
 import numpy as np
 import pylops
 import pytest
-from zoo import DOT, KINDS, NAMES, ROUNDING, SLOPE, ZOO, Elsewhere, World, error, operator, random, world
+from zoo import DOT, KINDS, NAMES, ROUNDING, SLOPE, ZOO, Elsewhere, World, error, foreign, operator, random, world
 
 import seisops as so
 from seisops import checks
-from seisops.windows import Limited
+from seisops.windows import Limited, _projections
 
 # Wider than the surveys of a shot, so that all of its points are within the window of any two of them.
 BUFFER = 110.0
@@ -112,15 +112,30 @@ def entry(name, world):
     return ZOO[name](world) if name in ZOO else entry(name[1:-3], world).H
 
 
-def bounded(op) -> bool:
-    """Whether an aperture takes an operator: wavefields, one shot alone and foreign factors do not go on a part."""
-    single = any(getattr(getattr(f, "geometry", None), "single", False) for f in getattr(op, "factors", ()))
-    foreign = any(not isinstance(f, so.algebra.SeismicOperator) for f in getattr(op, "factors", ()))
-    return {op.takes, op.gives} <= {"data", "grid"} and op.model is not None and not single and not foreign
+# What has no sources or receivers, is a wavefield, one shot alone or a stack, or adds up shots on its way.
+WITHOUT = ("Pw A Pw.H", "Jh Jh.H", "F[1]", "Stack", "BlockDiag", "VStack", "HStack")
 
 
-# Of every operator, to the end of a march or of a part of it: where no sources or receivers are there is no part.
-LIMITED = [name for name in NAMES if "Pw A Pw.H" not in name and "Jh Jh.H" not in name and bounded(operator(name))]
+def bounded(name: str) -> bool:
+    """Whether an aperture takes an entry."""
+    op = operator(name)
+    points = any(True for _ in _projections(op))
+    return (
+        {op.takes, op.gives} <= {"data", "grid"}
+        and points
+        and not foreign(name)
+        and not any(part in name for part in WITHOUT)
+    )
+
+
+LIMITED = [name for name in NAMES if bounded(name)]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in LIMITED])
+def test_what_is_not_limited_is_refused_in_words(name):
+    op = operator(name)
+    with pytest.raises((ValueError, TypeError), match=r"aperture|what a shot is|shot axis|no sources or|Cannot select"):
+        so.aperture(op, ALL) @ random(op.dims)
 
 
 def test_most_of_the_registry_is_limited():
@@ -181,7 +196,7 @@ def test_what_does_not_say_what_it_is_on_a_part_is_refused(wide):
     D = pylops.Identity(wide.F.dimsd, dtype="float64")
     with pytest.raises(TypeError, match=r"Identity.* does not say what a shot is"):
         so.aperture(wide.F + D @ wide.F, BUFFER) @ wide.q
-    with pytest.raises(ValueError, match="takes something foreign"):
+    with pytest.raises(ValueError, match="surveys of different shots"):
         so.aperture(wide.F + pylops.BlockDiag([wide.F[[0]], wide.F[[1]]]), BUFFER)
 
 

@@ -249,6 +249,15 @@ def diagonal(n: int) -> pylops.Diagonal:
     return pylops.Diagonal(random(n, 8), dtype="float64")
 
 
+# Entries that hold factors of PyLops' own have one of these in their names.
+FOREIGN = {"M", "N", "D"}
+
+
+def foreign(name: str) -> bool:
+    """Whether an entry has factors of PyLops' own."""
+    return bool(FOREIGN & set(name.replace("(", " ").replace(")", " ").split()))
+
+
 def normal(J):
     """J J.H"""
     return J @ J.H
