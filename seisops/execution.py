@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -10,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
+from weakref import WeakKeyDictionary
 
 from tqdm.auto import tqdm
 
@@ -39,6 +41,8 @@ class Config:
 DEFAULT = Config()
 _config: ContextVar[Config] = ContextVar("config", default=DEFAULT)
 _threads: ContextVar[int | None] = ContextVar("threads", default=None)
+# The process that an executor was first seen in.
+_home: WeakKeyDictionary[Executor, int] = WeakKeyDictionary()
 
 
 @contextmanager
@@ -64,6 +68,9 @@ def config(**settings) -> Iterator[Config]:
 
     Notes
     -----
+    A task of the executor's own, whose products are of this library, runs their shots itself: all workers may be busy
+    with such tasks, and would wait for one another.
+
     While shots run, NumPy's linear algebra has one thread, in the whole process: others would spin on cores that march.
 
     Raises
@@ -78,6 +85,8 @@ def config(**settings) -> Iterator[Config]:
     ...     pass
     """
     token = _config.set(replace(_config.get(), **settings))
+    if (executor := _config.get().executor) is not None:
+        _home.setdefault(executor, os.getpid())
     try:
         yield _config.get()
     finally:
@@ -92,7 +101,12 @@ def current() -> Config:
 def shares_memory() -> bool:
     """Whether the shots of an operator run in this process."""
     executor = current().executor
-    return _threads.get() is not None or executor is None or isinstance(executor, ThreadPoolExecutor)
+    return (
+        _threads.get() is not None
+        or executor is None
+        or isinstance(executor, ThreadPoolExecutor)
+        or _works_for(executor)
+    )
 
 
 def threads_per_shot(cells: int) -> int:
@@ -165,6 +179,8 @@ def _results(task: Task, nsrc: int, cells: int, executor: Executor | None) -> It
     if _threads.get() is not None:
         # Within a shot already: what it asks for runs in its share of the cores.
         yield from map(task, range(nsrc))
+    elif executor is not None and _works_for(executor):
+        yield from map(_Alone(task, 1), range(nsrc))
     elif not shares_memory():
         yield from _elsewhere(executor, task, nsrc, cells)
     elif executor is not None:
@@ -229,6 +245,26 @@ def _run_here(parcel: parcels.Parcel):
             return _Alone(task, _share(threads or cores(), cells))(0)
     finally:
         _config.reset(token)
+
+
+def _works_for(executor: Executor) -> bool:
+    """Whether this is a worker of `executor`: it would wait for shots that wait for it."""
+    if _home.setdefault(executor, os.getpid()) != os.getpid():
+        # A process that was forked: it has the executor, but none of its threads.
+        return True
+    if isinstance(executor, ThreadPoolExecutor):
+        return threading.current_thread() in executor._threads
+    return hasattr(executor, "_client") and _in_a_task_of_dask()
+
+
+def _in_a_task_of_dask() -> bool:
+    from distributed import get_worker
+
+    try:
+        get_worker()
+    except ValueError:
+        return False
+    return True
 
 
 def _workers(executor: Executor) -> int:

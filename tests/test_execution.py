@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -215,6 +217,61 @@ def test_two_threads_share_an_operator():
     with ThreadPoolExecutor(4) as pool:
         for got, sure in zip(pool.map(lambda call: call(), calls), expected, strict=True):
             assert np.array_equal(got, sure)
+
+
+TASKS = """
+import numpy as np, seisops as so
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextvars import copy_context
+from multiprocessing import get_context
+from zoo import world
+
+w = world("2d")
+J = w.F.jacobian(w.q)
+
+def products(executor=None):
+    own = {} if executor is None else {"executor": executor}
+    with so.config(**own):
+        return J.H @ (w.F @ w.q), so.fwi(w.F, w.q, w.d)[1]
+
+def threads():
+    with ThreadPoolExecutor(2) as pool, so.config(executor=pool):
+        return [f.result() for f in [pool.submit(copy_context().run, products) for _ in range(3)]]
+
+def processes():
+    with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool, so.config(executor=pool):
+        return [f.result() for f in [pool.submit(products) for _ in range(3)]]
+
+def dask():
+    import distributed
+    cluster = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+    )
+    with cluster, distributed.Client(cluster) as client:
+        return [f.result() for f in [client.submit(within_dask, i) for i in range(3)]]
+
+def within_dask(i):
+    import distributed
+    return products(distributed.get_client().get_executor(pure=False))
+
+if __name__ == "__main__":
+    expected = products()
+    print(all(np.array_equal(a, b) for found in KIND() for a, b in zip(found, expected, strict=True)))
+"""
+
+
+@pytest.mark.parametrize("kind", ["threads", "processes", "dask"])
+def test_tasks_of_the_pool_that_runs_the_shots(kind):
+    """Workers that are all busy with tasks would wait for the shots of these for ever; so they run them themselves."""
+    path = os.pathsep.join(p for p in sys.path if p)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", TASKS.replace("KIND()", f"{kind}()")],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+        timeout=120,
+    )
+    assert done.stdout.strip() == "True", done.stderr
 
 
 def test_progress(capsys):
