@@ -1,0 +1,89 @@
+r"""The absorbing layer of any scheme: every difference along an axis stretched, by a memory in the layer's strips.
+
+.. math:: \partial x \to \partial x + \psi, \qquad \psi \leftarrow b\,\psi + a\,\partial x
+
+and for a compact second difference :math:`\partial^2 x \to \partial^2 x + \partial\psi + \zeta`,
+:math:`\zeta \leftarrow b\,\zeta + a\,(\partial^2 x + \partial\psi)`. The profiles a and b are constants of the grid,
+named after their axis and whether they are on nodes (0) or half cells (1): ``a0_0``, ``b0_0``.
+
+References
+----------
+D. Komatitsch and R. Martin, 2007, An unsplit convolutional perfectly matched layer improved at grazing incidence for
+the seismic wave equation, Geophysics 72.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import replace
+
+from seisops.physics.scheme import Difference, Expression, Field, Scheme, Stage, Term, Times, merged
+
+
+def absorbing(scheme: Scheme, axes: Container[int]) -> Scheme:
+    """`scheme` with a layer at the sides of `axes`."""
+    maker = _Stretcher(scheme, axes)
+    for step in scheme.steps:
+        maker.add(step)
+    return Scheme(scheme.fields + tuple(maker.memories.values()), tuple(merged(maker.steps)))
+
+
+class _Stretcher:
+    """Goes through the steps of a scheme and gathers what the layer adds."""
+
+    def __init__(self, scheme: Scheme, axes: Container[int]) -> None:
+        self.scheme, self.axes = scheme, axes
+        self.memories: dict[tuple, Field] = {}
+        self.steps: list = []
+
+    def add(self, step) -> None:
+        """The step, its memories before it, what they give after it."""
+        if not isinstance(step, Stage):
+            self.steps.append(step)
+            return
+        strips: dict[int, list[Term]] = {}
+        for term in step.terms:
+            for axis, extra in self._stretched(term):
+                strips.setdefault(axis, []).append(extra)
+        self.steps.append(step)
+        self.steps += [Stage(step.target, tuple(terms), strip=axis) for axis, terms in strips.items()]
+
+    def _stretched(self, term: Term) -> list[tuple[int, Term]]:
+        """What the layers along each axis add to a term."""
+        done, extras = Expression((Term(term.field),)), []
+        place = list(self.scheme.field(term.field).stagger)
+        for o in reversed(term.operations):
+            if isinstance(o, Difference):
+                place[o.axis] += o.shift
+            news = []
+            if isinstance(o, Difference) and o.degree and o.axis in self.axes:
+                inputs = [(None, t) for t in done.terms] + extras
+                for _, t in inputs:
+                    news += [(o.axis, n) for n in self._memory(o, t, tuple(place))]
+            done = done.behind(o)
+            extras = [(axis, replace(t, operations=(o, *t.operations))) for axis, t in extras] + news
+        return [(axis, replace(t, factor=t.factor * term.factor)) for axis, t in extras]
+
+    def _memory(self, o: Difference, inner: Term, place: tuple[int, ...]) -> list[Term]:
+        """What is added to a difference of a term."""
+        a, b = (f"{name}{o.axis}_{place[o.axis]}" for name in "ab")
+        first = replace(o, degree=1) if o.degree == 2 else o
+        psi = self._field("psi", first, inner, place)
+        self._stage(psi, b, Times(a)(first(Expression((inner,)))))
+        if o.degree == 1:
+            return [Term(psi.name)]
+        zeta = self._field("zeta", o, inner, place)
+        self._stage(zeta, b, Times(a)(o(Expression((inner,)))) + Times(a)(first(psi.value)))
+        return [Term(psi.name, (first,)), Term(zeta.name)]
+
+    def _field(self, kind: str, o: Difference, inner: Term, place: tuple[int, ...]) -> Field:
+        key = (kind, o, inner)
+        if key not in self.memories:
+            name = f"{kind}{o.axis}" if (kind, o.axis) not in {(k, d.axis) for k, d, _ in self.memories} else \
+                f"{kind}{o.axis}_{len(self.memories)}"  # fmt: skip
+            self.memories[key] = Field(name, place, strip=o.axis)
+        return self.memories[key]
+
+    def _stage(self, memory: Field, keep: str, value: Expression) -> None:
+        if not any(isinstance(s, Stage) and s.target == memory.name for s in self.steps):
+            self.steps.append(Stage(memory.name, value.terms, keep, memory.strip))

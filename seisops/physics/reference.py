@@ -1,0 +1,106 @@
+"""A scheme run in NumPy on a small grid, step by step as it is written: the oracle for what is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seisops.physics.scheme import Difference, Operation, Perturbation, Port, Scheme, Source, Stage, Term
+from seisops.physics.stencil import weights
+
+
+class Reference:
+    """A scheme on a grid.
+
+    Parameters
+    ----------
+    scheme : Scheme
+    coefficients : mapping of str to array
+        Each of the grid's shape, or broadcast to it.
+    shape : tuple of int
+    spacing : tuple of float
+    h : float
+        Time step.
+    order : int
+        Of the differences.
+    """
+
+    def __init__(self, scheme: Scheme, coefficients: Mapping[str, NDArray], shape, spacing, h: float, order: int = 8):
+        self.scheme, self.shape, self.spacing, self.h, self.order = scheme, tuple(shape), spacing, h, order
+        self.coefficients = {k: np.broadcast_to(c, self.shape) for k, c in coefficients.items()}
+
+    def march(
+        self, inputs: Mapping[str, NDArray], nt: int, *, keep: tuple[Perturbation, ...] = (),
+        scatter: Mapping[Perturbation, NDArray] | None = None, adjoint: bool = False,
+    ) -> tuple[dict[str, NDArray], dict[Perturbation, NDArray]]:  # fmt: skip
+        """What the receivers take of `nt` steps, and what is kept for `keep`.
+
+        Parameters
+        ----------
+        inputs : mapping of str to array (nt, *shape)
+            What comes in at the sources that have any.
+        keep : perturbations
+        scatter : mapping of perturbation to array (nt, *shape)
+            What is added where each of them scatters, before its operations.
+        adjoint : bool
+            March from the last step to the first.
+        """
+        names = [f.name for f in self.scheme.fields]
+        now = {k: np.zeros(self.shape) for k in names}
+        behind = {k: np.zeros(self.shape) for k in names}
+        outputs = {s.name: np.zeros((nt, *self.shape)) for s in self.scheme.steps if isinstance(s, Port)}
+        sources = [s for s in self.scheme.steps if isinstance(s, Source) and s.name in inputs]
+        kept = {p: np.zeros((nt, *self.shape)) for p in keep}
+        for n in reversed(range(nt)) if adjoint else range(nt):
+            rhs = {f.name: np.zeros(self.shape) for f in self.scheme.fields if f.inertia}
+            now |= {s.input: inputs[s.name][n] for s in sources}
+            for position, step in enumerate(self.scheme.steps):
+                for p in keep:
+                    if p.position == position and p.kept is not None:
+                        kept[p][n] = sum(self.term(t, now.get(t.field, 0)) for t in p.kept)
+                if isinstance(step, Stage):
+                    total = sum((self.term(t, now[t.field]) for t in step.terms), np.zeros(self.shape))
+                    if step.target in rhs:
+                        rhs[step.target] += total
+                    else:
+                        before = self.coefficients[step.keep] * now[step.target] if step.keep else now[step.target]
+                        now[step.target] = before + total
+                elif isinstance(step, Source):
+                    if step in sources:
+                        into = rhs if step.field in rhs else now
+                        into[step.field] = into[step.field] + self.operated(step.operations, now[step.input])
+                else:
+                    outputs[step.name][n] = self.operated(step.operations, now[step.field])
+                for p, values in (scatter or {}).items():
+                    if p.position == position:
+                        into = rhs if p.target in rhs else now
+                        into[p.target] = into[p.target] + p.factor * self.operated(p.operations, values[n])
+            for k, total in rhs.items():
+                ahead = 2 * now[k] - behind[k] + self.h**2 / self.coefficients[self.scheme.field(k).inertia] * total
+                for p in keep:
+                    if p.target == k and p.kept is None:
+                        kept[p][n] = (ahead - 2 * now[k] + behind[k]) / self.h**2
+                now[k], behind[k] = ahead, now[k]
+        return outputs, kept
+
+    def term(self, term: Term, x: NDArray) -> NDArray:
+        """The value of a term of a field `x`."""
+        return term.factor * self.operated(term.operations, x)
+
+    def operated(self, operations: tuple[Operation, ...], x: NDArray) -> NDArray:
+        """`operations` of an array, which is zero beyond the grid."""
+        for o in reversed(operations):
+            x = self.difference(o, x) if isinstance(o, Difference) else self.coefficients[o.coefficient] * x
+        return x
+
+    def difference(self, o: Difference, x: NDArray) -> NDArray:
+        """A difference of an array."""
+        nodes, values = weights(o, self.order)
+        x = np.moveaxis(x, o.axis, 0)
+        n, result = len(x), np.zeros_like(x)
+        for k, w in zip(nodes, values, strict=True):
+            there, here = slice(max(k, 0), n + min(k, 0)), slice(max(-k, 0), n + min(-k, 0))
+            result[here] += w * x[there]
+        return np.moveaxis(result, 0, o.axis) / self.spacing[o.axis] ** o.degree

@@ -1,0 +1,190 @@
+"""Schemes are transposed and linearised exactly: tried in NumPy, on equations that share nothing but being linear."""
+
+import numpy as np
+import pytest
+
+from seisops.physics import Acoustic
+from seisops.physics.layer import absorbing
+from seisops.physics.reference import Reference
+from seisops.physics.scheme import Difference, Field, Receiver, Scheme, Source, Stage, Times
+
+SHAPE, SPACING, STEPS, ORDER = (9, 8), (10.0, 12.0), 5, 4
+# What the sums of a dense transpose may differ by.
+ROUNDING = 1e-13
+
+
+def with_density():
+    """A second-order field, whose two differences have a coefficient between them."""
+    u = Field("u", (0, 0), inertia="kappa")
+    terms = sum(Difference(a, shift=-1)(Times(f"buoyancy{a}")(Difference(a, shift=1)(u.value))) for a in range(2)).terms
+    return Scheme((u,), (Receiver("p", "u"), Stage("u", terms), Source("p", "u")))
+
+
+def elastic():
+    """First-order fields on staggered nodes, changed in place."""
+    places = {"vx": (1, 0), "vz": (0, 1), "sxx": (0, 0), "szz": (0, 0), "sxz": (1, 1)}
+    f = {name: Field(name, place) for name, place in places.items()}
+
+    def d(axis, name, target):
+        shift = places[target][axis] - places[name][axis]
+        return Difference(axis, shift=shift)(f[name].value)
+
+    exx, ezz = d(0, "vx", "sxx"), d(1, "vz", "szz")
+    stages = {
+        "vx": Times("bx")(d(0, "sxx", "vx") + d(1, "sxz", "vx")),
+        "vz": Times("bz")(d(0, "sxz", "vz") + d(1, "szz", "vz")),
+        "sxx": Times("c")(exx) + Times("lam")(ezz),
+        "szz": Times("c")(ezz) + Times("lam")(exx),
+        "sxz": Times("mu")(d(1, "vx", "sxz") + d(0, "vz", "sxz")),
+    }
+    steps = [Stage(name, value.terms) for name, value in stages.items()]
+    force, explosion = Source("fx", "vx", (Times("bx"),)), Source("explosion", "sxx")
+    receivers = (Receiver("vz", "vz"), Receiver("sxx", "sxx"), Receiver("sxz", "sxz"))
+    return Scheme(tuple(f.values()), (*steps[:2], force, *steps[2:], explosion, *receivers))
+
+
+def damped():
+    """A memory variable of a wavefield, with a factor of its own."""
+    u, r = Field("u", (0, 0), inertia="m"), Field("r", (0, 0))
+    laplacian = sum(Difference(a, degree=2)(u.value) for a in range(2))
+    return Scheme(
+        (u, r),
+        (
+            Stage("r", Times("g")(laplacian).terms, keep="decay"),
+            Stage("u", (laplacian + r.value).terms),
+            Source("p", "u"),
+            Receiver("p", "u"),
+        ),
+    )
+
+
+SCHEMES = {
+    "acoustic": lambda: Acoustic().scheme(2),
+    "with density": with_density,
+    "elastic": elastic,
+    "damped": damped,
+}
+SCHEMES |= {f"{name}, layer": lambda make=make: absorbing(make(), (0, 1)) for name, make in SCHEMES.items()}
+every = pytest.mark.parametrize("name", SCHEMES)
+
+
+def coefficients(scheme):
+    rng = np.random.default_rng(0)
+    found = {}
+    for name in sorted(scheme.coefficients):
+        size = np.array(SHAPE)
+        if name[-2:] in ("_0", "_1"):
+            # A profile of the layer, along one axis.
+            size[1 - int(name[1])] = 1
+            found[name] = rng.uniform(0.1, 0.9, size) * (-0.3 if name[0] == "a" else 1)
+        else:
+            found[name] = rng.uniform(0.3, 0.9, size)
+    return found
+
+
+def reference(scheme, values):
+    return Reference(scheme, values, SHAPE, SPACING, h=1.0, order=ORDER)
+
+
+def ports(scheme, kind):
+    return sorted(s.name for s in scheme.steps if isinstance(s, kind))
+
+
+def dense(scheme, adjoint):
+    """The matrix from all that comes in to all that goes out."""
+    march, columns = reference(scheme, coefficients(scheme)).march, []
+    for source in ports(scheme, Source):
+        for i in range(STEPS * np.prod(SHAPE)):
+            x = np.zeros(STEPS * np.prod(SHAPE))
+            x[i] = 1
+            out, _ = march({source: x.reshape(STEPS, *SHAPE)}, STEPS, adjoint=adjoint)
+            columns.append(np.concatenate([out[r].ravel() for r in ports(scheme, Receiver)]))
+    return np.stack(columns, axis=1)
+
+
+@every
+def test_transpose_is_the_dense_transpose(name):
+    scheme = SCHEMES[name]()
+    F, G = dense(scheme, adjoint=False), dense(scheme.transpose, adjoint=True)
+    assert np.abs(F).max() > 0
+    assert np.abs(G - F.T).max() <= ROUNDING * np.abs(F).max()
+
+
+@every
+def test_twice_transposed_is_the_same_march(name):
+    scheme = SCHEMES[name]()
+    values, rng = coefficients(scheme), np.random.default_rng(1)
+    x = {source: rng.standard_normal((STEPS, *SHAPE)) for source in ports(scheme, Source)}
+    once, _ = reference(scheme, values).march(x, STEPS)
+    again, _ = reference(scheme.transpose.transpose, values).march(x, STEPS)
+    for receiver, d in once.items():
+        assert np.abs(again[receiver] - d).max() <= ROUNDING * np.abs(d).max()
+
+
+@every
+def test_what_is_kept_makes_the_derivative_in_every_coefficient(name):
+    scheme = SCHEMES[name]()
+    values, rng = coefficients(scheme), np.random.default_rng(2)
+    x = {source: rng.standard_normal((STEPS, *SHAPE)) for source in ports(scheme, Source)}
+    for coefficient in [c for c in values if c[-2:] not in ("_0", "_1") and c != "decay"]:
+        perturbations = scheme.linearised([coefficient])
+        assert perturbations
+        _, kept = reference(scheme, values).march(x, STEPS, keep=perturbations)
+        dc = rng.standard_normal(SHAPE)
+        scattered = {p: dc * kept[p] for p in perturbations}
+        born, _ = reference(scheme, values).march({}, STEPS, scatter=scattered)
+        slopes = []
+        for eps in (1e-2, 1e-3, 1e-4):
+            there, back = (
+                reference(scheme, values | {coefficient: values[coefficient] + s * eps * dc}).march(x, STEPS)[0]
+                for s in (1, -1)
+            )
+            slopes.append(max(np.abs((there[r] - back[r]) / (2 * eps) - d).max() for r, d in born.items()))
+        # Central differences err by eps squared, or the derivative is exact and they do not err at all.
+        assert slopes[2] <= max(1.1e-4 * slopes[0], 1e-9 * max(np.abs(d).max() for d in born.values()))
+
+
+def test_a_term_that_lands_beside_its_field_is_refused():
+    u, v = Field("u", (0, 0)), Field("v", (1, 0))
+    with pytest.raises(ValueError, match=r"half cells off the nodes, v is at \(1, 0\)"):
+        Scheme((u, v), (Stage("v", Difference(0, shift=-1)(u.value).terms),))
+
+
+def test_a_factor_after_its_field_was_used_is_refused():
+    u, r = Field("u", (0, 0)), Field("r", (0, 0))
+    scheme = Scheme(
+        (u, r),
+        (Stage("u", Times("g")(r.value).terms), Stage("r", u.value.terms, keep="decay"),
+         Stage("r", Times("g")(u.value).terms), Stage("u", r.value.terms)),
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"r is used after its factor decay"):
+        _ = scheme.transpose
+
+
+@pytest.mark.parametrize("order", [2, 4, 8, 12])
+@pytest.mark.parametrize("degree, shift", [(0, 1), (0, -1), (1, 0), (1, 1), (1, -1), (2, 0)])
+def test_differences_are_exact_for_polynomials(order, degree, shift):
+    """Of a degree up to the order, interpolation below it; beyond it they are not."""
+    n = 40
+    scheme = Scheme((), ())
+    grid = Reference(scheme, {}, (n, 1), (0.2, 1.0), h=1.0, order=order)
+    # A result at half cells is of nodes, one at nodes of half cells.
+    x = 0.2 * (np.arange(n) + (0.5 if shift < 0 else 0))[:, None] - 4
+    at = 0.2 * (np.arange(n) + (0.5 if shift > 0 else 0))[:, None] - 4
+    middle = slice(order, n - order)
+
+    def error(power):
+        p = np.polynomial.Polynomial([0] * power + [1])
+        exact = p.deriv(degree)(at) if degree else p(at)
+        return np.abs(grid.difference(Difference(0, degree, shift), p(x)) - exact)[middle].max() / np.abs(exact).max()
+
+    assert max(error(power) for power in range(degree, order + (degree > 0))) < 1e-9
+    assert error(order + degree + 2) > 1e-9
+
+
+def test_partial_derivatives_of_coefficients():
+    medium = Acoustic()
+    m = np.array([0.25, 0.3])
+    assert np.array_equal(medium.partial("m", ("m",), {"m": m}), np.ones(2))
+    assert medium.partial("m", ("m", "m"), {"m": m}) is None
+    assert np.allclose(medium.evaluate(medium.speed, {"m": m}), 1 / np.sqrt(m), rtol=1e-15)
