@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seisops.arrays import real
+from seisops.physics import Acoustic
 
 VMAX_MARGIN = 1.1
 
@@ -95,6 +96,8 @@ class Model:
     >>> so.Model(v=np.full((101, 51), 2.0), spacing=(10, 10))
     Model(101 x 51, spacing 10 x 10 m, v 2-2 km/s, dt 2.521 ms, CPML 10 cells, float32)
     """
+
+    medium = Acoustic()
 
     def __init__(
         self,
@@ -215,9 +218,13 @@ class Model:
         return np.ascontiguousarray(y)
 
     @cached_property
-    def dinv(self) -> NDArray:
-        """dt²/m on the padded grid (m²), the inverse of the leading coefficient of the scheme."""
-        return _freeze((self.dt**2 / self.pad(self.m.astype(np.float64))).astype(self.dtype))
+    def coefficients(self) -> dict[str, NDArray]:
+        """What kernels are given of the medium on the padded grid: its coefficients, of an inertia M dt²/M."""
+        padded = {"m": self.pad(self.m.astype(np.float64))}
+        values = {name: self.medium.evaluate(c, padded) for name, c in self.medium.coefficients.items()}
+        inertias = {f.inertia for f in self.medium.scheme(self.ndim).fields}
+        values |= {name: self.dt**2 / values[name] for name in inertias & set(values)}
+        return {name: _freeze(x.astype(self.dtype)) for name, x in values.items()}
 
     # ------------------------------------------------------------------ other models
 
@@ -259,7 +266,7 @@ class Model:
         return other
 
     def __getstate__(self) -> dict:
-        return {k: x for k, x in self.__dict__.items() if k not in ("v", "dinv")}
+        return {k: x for k, x in self.__dict__.items() if k not in ("v", "coefficients")}
 
     def __setstate__(self, state: dict) -> None:
         # What comes out of a file or another process can be written to.

@@ -85,7 +85,7 @@ def test_velocity_and_slowness_are_one():
 def test_dtypes():
     for dtype in ("float32", "float64", np.float32, np.dtype("float64")):
         earth = model(dtype=dtype)
-        assert earth.m.dtype == earth.v.dtype == earth.dinv.dtype == np.dtype(dtype)
+        assert earth.m.dtype == earth.v.dtype == earth.coefficients["m"].dtype == np.dtype(dtype)
     assert so.Model(v=np.full((5, 5), 2.0), spacing=10).dtype == np.float32
 
 
@@ -115,7 +115,7 @@ def test_the_time_step_is_pinned():
     assert slower.grid_key == earth.grid_key
     assert np.allclose(slower.m, 1.5 * earth.m)
     assert np.allclose(slower.v, 1 / np.sqrt(1.5 * earth.m))
-    assert np.allclose(slower.dinv, earth.dinv / 1.5)
+    assert np.allclose(slower.coefficients["m"], earth.coefficients["m"] / 1.5)
     assert np.array_equal(earth.at(earth.m.ravel()).m, earth.m)
 
 

@@ -23,7 +23,7 @@ class Acoustic(Medium):
     speed: ClassVar = "1/sqrt(m)"
 
     def scheme(self, ndim: int) -> Scheme:
-        u = Field("u", (0,) * ndim, inertia="m")
+        u = Field("u", (0,) * ndim, inertia="m", odd=True)
         laplacian = sum(Difference(axis, degree=2)(u.value) for axis in range(ndim))
         return Scheme((u,), (Stage("u", laplacian.terms), Source("p", "u"), Receiver("p", "u")))
 

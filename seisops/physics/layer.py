@@ -14,10 +14,17 @@ the seismic wave equation, Geophysics 72.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container
 from dataclasses import replace
 
 from seisops.physics.scheme import Difference, Expression, Field, Scheme, Stage, Term, Times, merged
+
+
+def profile(coefficient: str) -> tuple[str, int, int] | None:
+    """Of a profile its letter, axis and half cells; None for another coefficient."""
+    found = re.fullmatch(r"([ab])(\d)_([01])", coefficient)
+    return found and (found[1], int(found[2]), int(found[3]))
 
 
 def absorbing(scheme: Scheme, axes: Container[int]) -> Scheme:
@@ -25,7 +32,7 @@ def absorbing(scheme: Scheme, axes: Container[int]) -> Scheme:
     maker = _Stretcher(scheme, axes)
     for step in scheme.steps:
         maker.add(step)
-    return Scheme(scheme.fields + tuple(maker.memories.values()), tuple(merged(maker.steps)))
+    return Scheme(scheme.fields + tuple(maker.memories.values()), merged(maker.steps, scheme.second))
 
 
 class _Stretcher:
@@ -37,15 +44,15 @@ class _Stretcher:
         self.steps: list = []
 
     def add(self, step) -> None:
-        """The step, its memories before it, what they give after it."""
+        """The step, its memories, and what they give."""
         if not isinstance(step, Stage):
             self.steps.append(step)
             return
+        self.steps.append(step)
         strips: dict[int, list[Term]] = {}
         for term in step.terms:
             for axis, extra in self._stretched(term):
                 strips.setdefault(axis, []).append(extra)
-        self.steps.append(step)
         self.steps += [Stage(step.target, tuple(terms), strip=axis) for axis, terms in strips.items()]
 
     def _stretched(self, term: Term) -> list[tuple[int, Term]]:

@@ -27,6 +27,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import ClassVar
 
 # ---------------------------------------------------------------------- terms
 
@@ -127,12 +129,15 @@ class Field:
         The coefficient M of a field of second order; a field without one is changed in place.
     strip : int, optional
         The axis in whose absorbing layer it lives; a wavefield is everywhere.
+    odd : bool
+        Whether it vanishes on a free surface, and is mirrored above it with the opposite sign.
     """
 
     name: str
     stagger: tuple[int, ...]
     inertia: str | None = None
     strip: int | None = None
+    odd: bool = False
 
     @property
     def value(self) -> Expression:
@@ -157,6 +162,11 @@ class Stage:
         """The fields it takes."""
         return {t.field for t in self.terms}
 
+    @property
+    def changes(self) -> str:
+        """The field it is about."""
+        return self.target
+
 
 @dataclass(frozen=True)
 class Port:
@@ -165,10 +175,18 @@ class Port:
     name: str
     field: str
     operations: tuple[Operation, ...] = ()
+    keep: ClassVar = None
 
 
 class Source(Port):
     """What comes in is added to a field."""
+
+    reads: ClassVar = frozenset()
+
+    @property
+    def changes(self) -> str:
+        """The field it is added to."""
+        return self.field
 
     @property
     def input(self) -> str:
@@ -178,6 +196,13 @@ class Source(Port):
 
 class Receiver(Port):
     """What goes out is read from a field."""
+
+    changes: ClassVar = None
+
+    @property
+    def reads(self) -> set[str]:
+        """The field it is read from."""
+        return {self.field}
 
 
 @dataclass(frozen=True)
@@ -208,6 +233,18 @@ class Scheme:
             for term in stage.terms:
                 self._check_place(stage.target, term)
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.fields, self.steps))
+
+    def __hash__(self) -> int:
+        # A kernel is looked up by its scheme before every march.
+        return self._hash
+
+    def __getstate__(self) -> dict:
+        # The hash of a string is another in another process.
+        return {"fields": self.fields, "steps": self.steps}
+
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The stages alone."""
@@ -229,9 +266,14 @@ class Scheme:
         """The field of a name."""
         return next(f for f in self.fields if f.name == name)
 
+    @property
+    def second(self) -> set[str]:
+        """The names of the fields of second order."""
+        return {f.name for f in self.fields if f.inertia}
+
     # --- the two things a scheme is asked for
 
-    @property
+    @cached_property
     def transpose(self) -> Scheme:
         """The scheme that marches backwards in time, from what receivers take to what sources gave."""
         steps: list = []
@@ -246,7 +288,7 @@ class Scheme:
                         Stage(t.field, (t.transposed(step.target),), strip=self._strip(step, t)) for t in step.terms
                     ]
                     steps += [Stage(step.target, (), step.keep, step.strip)] if step.keep else []
-        return Scheme(self.fields, tuple(merged(_kept_first(steps))))
+        return Scheme(self.fields, merged(_kept_first(steps, self.second), self.second))
 
     def linearised(self, coefficients: Iterable[str]) -> tuple[Perturbation, ...]:
         """How perturbations of `coefficients` scatter off what is kept of a background."""
@@ -303,42 +345,43 @@ def _turned(port: Port) -> tuple[str, tuple[Operation, ...]]:
     return port.field, tuple(o.transpose[1] for o in reversed(port.operations))
 
 
-def _kept_first(steps: list) -> list:
+def _kept_first(steps: list, second: set[str]) -> list:
     """The same steps with every factor ``y = q y`` at the beginning: at the end of a step it is that of the next."""
     kept = [s for s in steps if isinstance(s, Stage) and s.keep and not s.terms]
     for s in kept:
-        after = steps[steps.index(s) + 1 :]
-        if any(_meet(s, other) for other in after):
+        if not all(commute(s, other, second) for other in steps[steps.index(s) + 1 :]):
             raise ValueError(f"{s.target} is used after its factor {s.keep} in a step: put its stage last.")
     return kept + [s for s in steps if s not in kept]
 
 
-def merged(steps: Iterable) -> list:
-    """The same steps with stages of one field in one, where what stands between them does not tell the difference."""
+def merged(steps: Iterable, second: set[str]) -> tuple:
+    """The same steps with stages of one field in one, where what stands between them does not tell the difference.
+
+    What is added to a field of `second` order shows in the next step.
+    """
     result: list = []
     for step in steps:
-        earlier = _mergeable(result, step)
+        earlier = _mergeable(result, step, second)
         if earlier is None:
             result.append(step)
         else:
             first = result.pop(earlier)
             result.append(replace(step, terms=first.terms + step.terms, keep=first.keep))
-    return result
+    return tuple(result)
 
 
-def _mergeable(result: list, step) -> int | None:
+def _mergeable(result: list, step, second: set[str]) -> int | None:
     """The stage that can wait until `step` and be one with it."""
     if not isinstance(step, Stage) or step.keep:
         return None
     for i in reversed(range(len(result))):
         earlier = result[i]
         if isinstance(earlier, Stage) and (earlier.target, earlier.strip) == (step.target, step.strip):
-            return None if any(_meet(earlier, s) for s in result[i + 1 :]) else i
+            return i if all(commute(earlier, s, second) for s in result[i + 1 :]) else None
     return None
 
 
-def _meet(stage: Stage, other) -> bool:
-    """Whether the order of a stage and another step is of consequence."""
-    if isinstance(other, Port):
-        return other.field == stage.target or (isinstance(other, Source) and other.field in stage.reads)
-    return stage.target in other.reads or other.target == stage.target or other.target in stage.reads
+def commute(one, other, second: set[str]) -> bool:
+    """Whether the order of two steps is of no consequence."""
+    scaled = one.changes == other.changes and (one.keep or other.keep)
+    return not (scaled or ({one.changes} - second) & other.reads or ({other.changes} - second) & one.reads)

@@ -17,14 +17,16 @@ it needs, named after `tag`; `payload` names the one that carries the values in 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 from devito import DefaultDimension, Dimension, Eq, Function, Grid, Inc, TimeFunction
 from numpy.typing import NDArray
 
-from seisops.propagators.equations import March
+from seisops.propagators.equations import Levels
 from seisops.propagators.points import PointWeights
 
 
@@ -45,7 +47,38 @@ def _map(name: str, grid: Grid) -> Function:
 
 
 @dataclass(frozen=True)
-class Points:
+class Coupling(ABC):
+    """What every coupling says of itself.
+
+    Attributes
+    ----------
+    port : str
+        The source or receiver of the scheme that it stands at.
+    payload : str
+        Which of its fields carries the values in or out.
+    additive : bool
+        Whether steps add to the payload.
+    """
+
+    port: str = field(default="p", kw_only=True)
+    payload: ClassVar[str]
+    additive: ClassVar[bool] = False
+
+    @abstractmethod
+    def fields(self, tag: str, grid: Grid, nt: int) -> dict:
+        """The Devito functions it needs, named after `tag`, for so many time steps."""
+
+    def source(self, f: dict, u: Levels) -> list:
+        """The equations that add its values to the step ahead."""
+        raise TypeError(f"{type(self).__name__} measures, it is no source.")
+
+    @abstractmethod
+    def measure(self, f: dict, u: Levels, h) -> list:
+        """The equations that take its values of a step of length `h`."""
+
+
+@dataclass(frozen=True)
+class Points(Coupling):
     """Points with precomputed weights; how many, and of how many nodes each, the arrays say that a kernel is given.
 
     Devito's own sparse functions ask of every node whether it is in the grid, which takes five times as long as adding
@@ -53,7 +86,6 @@ class Points:
     """
 
     payload = "series"
-    additive = False
 
     def fields(self, tag: str, grid: Grid, nt: int) -> dict:
         time, point = grid.time_dim, Dimension(name=f"{tag}_p")
@@ -80,11 +112,11 @@ class Points:
             found |= {f"node{axis}": points.nodes[:, axis], f"weight{axis}": weights}
         return found
 
-    def source(self, f: dict, march: March, u, dinv) -> list:
-        return [Inc(self._at(f, march.ahead(u)), self._at(f, dinv) * self._weight(f) * f["series"])]
+    def source(self, f: dict, u: Levels) -> list:
+        return [Inc(self._at(f, u.ahead), self._at(f, u.scale) * self._weight(f) * f["series"])]
 
-    def measure(self, f: dict, march: March, u, h) -> list:
-        return [Eq(f["series"], 0), Inc(f["series"], self._weight(f) * self._at(f, u))]
+    def measure(self, f: dict, u: Levels, h) -> list:
+        return [Eq(f["series"], 0), Inc(f["series"], self._weight(f) * self._at(f, u.now))]
 
     def _at(self, f: dict, g):
         """`g` at the nodes around every point."""
@@ -97,7 +129,7 @@ class Points:
 
 
 @dataclass(frozen=True)
-class LowRank:
+class LowRank(Coupling):
     """One weight for every node, one wavelet for all."""
 
     payload = "weights"
@@ -106,32 +138,31 @@ class LowRank:
     def fields(self, tag: str, grid: Grid, nt: int) -> dict:
         return {"weights": _map(f"{tag}_w", grid), "wavelet": _series(f"{tag}_q", grid, nt)}
 
-    def source(self, f: dict, march: March, u, dinv) -> list:
-        return [Inc(march.ahead(u), dinv * f["weights"] * f["wavelet"])]
+    def source(self, f: dict, u: Levels) -> list:
+        return [Inc(u.ahead, u.scale * f["weights"] * f["wavelet"])]
 
-    def measure(self, f: dict, march: March, u, h) -> list:
-        return [Inc(f["weights"], f["wavelet"] * u)]
+    def measure(self, f: dict, u: Levels, h) -> list:
+        return [Inc(f["weights"], f["wavelet"] * u.now)]
 
 
 @dataclass(frozen=True)
-class Wavefield:
+class Wavefield(Coupling):
     """Every node at every step."""
 
     payload = "history"
-    additive = False
 
     def fields(self, tag: str, grid: Grid, nt: int) -> dict:
         return {"history": _history(f"{tag}_u", grid, nt)}
 
-    def source(self, f: dict, march: March, u, dinv) -> list:
-        return [Inc(march.ahead(u), dinv * f["history"])]
+    def source(self, f: dict, u: Levels) -> list:
+        return [Inc(u.ahead, u.scale * f["history"])]
 
-    def measure(self, f: dict, march: March, u, h) -> list:
-        return [Eq(f["history"], u)]
+    def measure(self, f: dict, u: Levels, h) -> list:
+        return [Eq(f["history"], u.now)]
 
 
 @dataclass(frozen=True)
-class Scattering:
+class Scattering(Coupling):
     """A perturbation of the model, in the second time difference g of a background wavefield."""
 
     payload = "perturbation"
@@ -140,15 +171,15 @@ class Scattering:
     def fields(self, tag: str, grid: Grid, nt: int) -> dict:
         return {"perturbation": _map(f"{tag}_dm", grid), "background": _history(f"{tag}_g", grid, nt)}
 
-    def source(self, f: dict, march: March, u, dinv) -> list:
-        return [Inc(march.ahead(u), -dinv * f["perturbation"] * f["background"])]
+    def source(self, f: dict, u: Levels) -> list:
+        return [Inc(u.ahead, -u.scale * f["perturbation"] * f["background"])]
 
-    def measure(self, f: dict, march: March, u, h) -> list:
-        return [Inc(f["perturbation"], -f["background"] * u)]
+    def measure(self, f: dict, u: Levels, h) -> list:
+        return [Inc(f["perturbation"], -f["background"] * u.now)]
 
 
 @dataclass(frozen=True)
-class Offsets:
+class Offsets(Coupling):
     """Perturbations that scatter what the background is at 2k nodes before, k = -cells ... cells, along one axis."""
 
     cells: int
@@ -169,12 +200,12 @@ class Offsets:
             "around": Function(name=f"{tag}_around", grid=grid, space_order=2 * self.cells),
         }  # fmt: skip
 
-    def source(self, f: dict, march: March, u, dinv) -> list:
+    def source(self, f: dict, u: Levels) -> list:
         scattered = sum(dm * g for dm, g in self._pairs(f))
-        return [self._here(f), Inc(march.ahead(u), -dinv * scattered)]
+        return [self._here(f), Inc(u.ahead, -u.scale * scattered)]
 
-    def measure(self, f: dict, march: March, u, h) -> list:
-        return [self._here(f), *(Inc(dm, -g * u) for dm, g in self._pairs(f))]
+    def measure(self, f: dict, u: Levels, h) -> list:
+        return [self._here(f), *(Inc(dm, -g * u.now) for dm, g in self._pairs(f))]
 
     def _here(self, f: dict) -> Eq:
         return Eq(f["around"], f["background"])
@@ -190,17 +221,16 @@ class Offsets:
 
 
 @dataclass(frozen=True)
-class SecondDifference:
+class SecondDifference(Coupling):
     """The second time difference of the wavefield, which scatters off a perturbation."""
 
     payload = "background"
-    additive = False
 
     def fields(self, tag: str, grid: Grid, nt: int) -> dict:
         return {"background": _history(f"{tag}_g", grid, nt)}
 
-    def measure(self, f: dict, march: March, u, h) -> list:
-        return [Eq(f["background"], (march.ahead(u) - 2 * u + march.behind(u)) / h**2)]
+    def measure(self, f: dict, u: Levels, h) -> list:
+        return [Eq(f["background"], (u.ahead - 2 * u.now + u.behind) / h**2)]
 
     @staticmethod
     def at_the_end(u, behind, h: float):

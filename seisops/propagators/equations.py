@@ -1,38 +1,25 @@
-r"""The wave equation and its transpose, as Devito equations.
+r"""A scheme as Devito equations: every stage one equation, those of a layer one for each of its strips.
 
-For n = 0 ... nt - 1 the scheme marches
+A field of second order is marched by leapfrog, its right-hand side gathered in the level ahead:
 
-.. math:: \frac{m}{h^2} (u_{n+1} - 2 u_n + u_{n-1}) = (L + C) u_n + s_n
+.. math:: u^{n+1} = 2 u^n - u^{n-1} + \frac{h^2}{M}\,\mathrm{rhs}
 
-with the symmetric Laplacian L and the absorbing layer C. The transpose is the same march
-in the opposite direction of time with C transposed, so every equation below is written with
-``nxt``, ``cur`` and ``prv``: the wavefield one step ahead in the direction of the march, now, and one
-step behind.
+A transpose marches backwards, where the level ahead is the one before in time. All other fields are changed in place.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import prod
 
 from devito import Derivative, Eq, Function, Grid, Inc, SubDomain, TimeFunction
 
+from seisops.physics.layer import profile
+from seisops.physics.scheme import Difference, Operation, Port, Scheme, Stage, Term, commute
+
 # Cells that the widest vector instructions take at once; the rest of a strip would go cell by cell.
 VECTOR = 16
-
-
-@dataclass(frozen=True)
-class March:
-    """The direction of time: forwards for the wave equation, backwards for its transpose."""
-
-    adjoint: bool
-
-    def ahead(self, f: TimeFunction):
-        """`f` one step ahead."""
-        return f.backward if self.adjoint else f.forward
-
-    def behind(self, f: TimeFunction):
-        """`f` one step behind."""
-        return f.forward if self.adjoint else f.backward
 
 
 def strip_cells(absorb: int, order: int, contiguous: bool) -> int:
@@ -42,7 +29,7 @@ def strip_cells(absorb: int, order: int, contiguous: bool) -> int:
 
 
 class Side(SubDomain):
-    """A strip of `thickness` cells at one side of the padded grid; None takes the whole axis."""
+    """A strip of `thickness` cells at one side of the padded grid; "whole" takes all of the axis."""
 
     def __init__(self, axis: int, side: str, thickness: int, grid: Grid) -> None:
         self.name, self.axis, self.side, self.thickness = f"{side}{axis}", axis, side, thickness
@@ -60,60 +47,133 @@ class Side(SubDomain):
         return (slice(None),) * self.axis + (slice(start, stop),)
 
 
-def wave(march: March, u: TimeFunction, dinv: Function, order: int) -> list[Eq]:
-    """One leapfrog step in the interior."""
-    laplacian = sum(Derivative(u, (d, 2), fd_order=order) for d in u.grid.dimensions)
-    return [Eq(march.ahead(u), 2 * u - march.behind(u) + dinv * laplacian)]
-
-
-def absorbing_layer(march: March, u, dinv, layers: list[Layer], order: int) -> list[Eq]:
-    r"""The recursive-convolution CPML (Komatitsch and Martin, 2007, Geophysics 72) or its transpose.
-
-    Forwards :math:`\psi_n = b\psi_{n-1} + a\,\partial u_n`,
-    :math:`\zeta_n = b\zeta_{n-1} + a(\partial^2 u_n + \partial\psi_n)`, and the right-hand side gains
-    :math:`\partial\psi_n + \zeta_n`. With :math:`\partial^T = -\partial` the transpose is
-    :math:`\alpha_n = b\alpha_{n+1} + v_n`,
-    :math:`\beta_n = b\beta_{n+1} - \partial(v_n + a\alpha_n)`, and the right-hand side gains
-    :math:`\partial^2(a\alpha_n) - \partial(a\beta_n)`.
-
-    Each memory field needs no more than its last value, at the node itself, and is updated in place.
-    """
-    first, rest = [], []
-    for layer in layers:
-        a, b, psi, zeta = layer.a, layer.b, layer.psi, layer.zeta
-
-        def D(f, n=1, d=layer.dimension):
-            return Derivative(f, (d, n), fd_order=order)
-
-        if march.adjoint:
-            psi_now = b * psi + u
-            zeta_now = b * zeta - D(u) - D(a * psi)
-            gain = D(a * psi, 2) - D(a * zeta)
-        else:
-            psi_now = b * psi + a * D(u)
-            zeta_now = b * zeta + a * (D(u, 2) + D(psi))
-            gain = D(psi) + zeta
-        for side in layer.sides:
-            first.append(Eq(psi, psi_now, subdomain=side))
-            second = [Eq(zeta, zeta_now, subdomain=side)]
-            rest += [*second, Inc(march.ahead(u), dinv * gain, subdomain=side)]
-    return first + rest
-
-
-def free_surface(march: March, u: TimeFunction, order: int) -> list[Eq]:
-    """Zero pressure at the first node of the last axis, the mirror image with its sign above it."""
-    z, new = u.grid.dimensions[-1], march.ahead(u)
-    mirror = [Eq(new._subs(z, -k), -new._subs(z, k)) for k in range(1, order // 2 + 1)]
-    return [Eq(new._subs(z, 0), 0), *mirror]
-
-
 @dataclass(frozen=True, eq=False)
-class Layer:
-    """The absorbing layer along one axis: coefficients, memory fields and the strips they live on."""
+class Levels:
+    """A field in a march: now, a step ahead and a step behind, and what scales all that is added to it."""
 
-    dimension: object
-    a: Function
-    b: Function
-    psi: Function
-    zeta: Function
-    sides: list
+    now: object
+    ahead: object
+    behind: object
+    scale: object
+
+
+class Functions:
+    """The Devito functions of a scheme on one grid.
+
+    Parameters
+    ----------
+    scheme : Scheme
+    grid : Grid
+    sides : tuple of tuple of str
+        At which sides of every axis there is a layer.
+    absorb : int
+        Its cells.
+    order : int
+        Of the differences.
+    adjoint : bool
+        March backwards in time.
+    """
+
+    def __init__(self, scheme: Scheme, grid: Grid, sides, *, absorb: int, order: int, adjoint: bool) -> None:
+        self.scheme, self.grid, self.order, self.adjoint = scheme, grid, order, adjoint
+        self.fields = {f.name: self._field(f) for f in scheme.fields}
+        self.coefficients = {name: self._coefficient(name) for name in scheme.coefficients}
+        self.sides = {
+            axis: [Side(axis, s, strip_cells(absorb, order, contiguous=axis == grid.dim - 1), grid) for s in names]
+            for axis, names in enumerate(sides)
+        }
+
+    def all(self) -> Iterator[Function]:
+        """Every function."""
+        yield from self.fields.values()
+        yield from self.coefficients.values()
+
+    def _field(self, f) -> Function:
+        if f.inertia:
+            return TimeFunction(name=f.name, grid=self.grid, time_order=2, space_order=self.order)
+        return Function(name=f.name, grid=self.grid, space_order=self.order)
+
+    def _coefficient(self, name: str) -> Function:
+        along = profile(name)
+        if along is None:
+            return Function(name=name, grid=self.grid, space_order=self.order)
+        axis = along[1]
+        d, n = self.grid.dimensions[axis], self.grid.shape[axis]
+        return Function(name=name, grid=self.grid, dimensions=(d,), shape=(n,), space_order=self.order)
+
+    # --- equations
+
+    def levels(self, name: str) -> Levels:
+        """A field and what is beside it in time."""
+        u, inertia = self.fields[name], self.scheme.field(name).inertia
+        if not inertia:
+            return Levels(u, u, u, 1)
+        ahead, behind = (u.backward, u.forward) if self.adjoint else (u.forward, u.backward)
+        # h²/M is what a kernel is given of an inertia.
+        return Levels(u, ahead, behind, self.coefficients[inertia])
+
+    def port(self, kind: type[Port], name: str) -> Levels:
+        """The field at a source or receiver of the scheme; what comes in there is scaled."""
+        step = next(s for s in self.scheme.steps if isinstance(s, kind) and s.name == name)
+        u = self.levels(step.field)
+        scale = prod((self.coefficients[o.coefficient] for o in step.operations), start=u.scale)
+        return Levels(u.now, u.ahead, u.behind, scale)
+
+    def equations(self) -> list[Eq]:
+        """One time step, without what comes from outside."""
+        begun: set[str] = set()
+        result = []
+        for stage in _leading(self.scheme):
+            for where in [{}] if stage.strip is None else [{"subdomain": side} for side in self.sides[stage.strip]]:
+                result.append(self._equation(stage, stage.target in begun, where))
+            begun.add(stage.target)
+        return result
+
+    def free_surface(self) -> list[Eq]:
+        """Zero at the first node of the last axis, and the mirror image with its sign above, of every odd field."""
+        z, result = self.grid.dimensions[-1], []
+        for f in self.scheme.fields:
+            if f.odd:
+                new = self.levels(f.name).ahead
+                mirror = [Eq(new._subs(z, -k), -new._subs(z, k)) for k in range(1, self.order // 2 + 1)]
+                result += [Eq(new._subs(z, 0), 0), *mirror]
+        return result
+
+    def _equation(self, stage: Stage, begun: bool, where: dict) -> Eq:
+        u, added = self.levels(stage.target), sum(self._term(t) for t in stage.terms)
+        if self.scheme.field(stage.target).inertia:
+            if begun:
+                return Inc(u.ahead, u.scale * added, **where)
+            return Eq(u.ahead, 2 * u.now - u.behind + u.scale * added, **where)
+        if not any(self.fields[name].is_TimeFunction for name in stage.reads):
+            # Devito would take out of the loop over time what names no time.
+            time, space = self.grid.time_dim, self.grid.dimensions
+            where = where | {"implicit_dims": (time,) if where else (time, *space)}
+        if stage.keep:
+            return Eq(u.now, self.coefficients[stage.keep] * u.now + added, **where)
+        return Inc(u.now, added, **where)
+
+    def _term(self, term: Term):
+        result = self.fields[term.field]
+        for o in reversed(term.operations):
+            result = self._operated(o, result)
+        return result if term.factor == 1 else term.factor * result
+
+    def _operated(self, o: Operation, x):
+        if not isinstance(o, Difference):
+            return self.coefficients[o.coefficient] * x
+        d = self.grid.dimensions[o.axis]
+        x0 = {"x0": {d: d + o.shift * d.spacing / 2}} if o.shift else {}
+        return Derivative(x, (d, o.degree), fd_order=self.order, **x0)
+
+
+def _leading(scheme: Scheme) -> list[Stage]:
+    """The stages in order, those of the whole grid of a field of second order before those of its strips."""
+    result: list[Stage] = []
+    for stage in scheme.stages:
+        place = len(result)
+        if stage.target in scheme.second and stage.strip is None:
+            while place and commute(stage, result[place - 1], scheme.second):
+                place -= 1
+        result.insert(place, stage)
+    return result

@@ -15,6 +15,7 @@ import pickle
 import sys
 import tempfile
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from copy import copy
@@ -23,21 +24,21 @@ from pathlib import Path
 
 import devito
 import numpy as np
-from devito import Constant, Function, Grid, Operator, TimeFunction, configuration
+from devito import Constant, Function, Grid, Operator, configuration
 from devito.logger import logger
 from devito.passes.iet.languages.openmp import OmpIteration
 
-from seisops.propagators import domain, equations
-from seisops.propagators.couplings import LowRank, Offsets, Points, Scattering, SecondDifference, Wavefield
-from seisops.propagators.equations import Layer, March, Side
-
-Coupling = Points | LowRank | Wavefield | Scattering | Offsets | SecondDifference
+from seisops.physics.scheme import Receiver, Scheme, Source
+from seisops.propagators import domain
+from seisops.propagators.couplings import Coupling, Offsets
+from seisops.propagators.equations import Functions
 
 
 @dataclass(frozen=True)
 class KernelSpec:
     """All that a kernel is compiled from."""
 
+    scheme: Scheme
     ndim: int
     dtype: str
     space_order: int
@@ -55,69 +56,41 @@ class KernelSpec:
         return max([self.space_order, *(2 * c.cells for c in (self.source, *self.measures) if isinstance(c, Offsets))])
 
 
-@dataclass(frozen=True, eq=False)
-class FieldSet:
-    """The Devito functions of one kernel on one grid."""
-
-    u: TimeFunction
-    dinv: Function
-    layers: list[Layer]
-    source: dict
-    measures: list[dict]
-
-    def all(self):
-        """Every function of the set."""
-        yield from (self.u, self.dinv)
-        for layer in self.layers:
-            yield from (layer.a, layer.b, layer.psi, layer.zeta)
-        for f in (self.source, *self.measures):
-            yield from f.values()
-
-
 # Steps of what stands for arrays of any number of steps.
 STEPS = 4
 
 
-def make_fields(spec: KernelSpec, grid: Grid) -> FieldSet:
-    """The functions of a kernel on `grid`."""
-    order = spec.space_order
-    layers = []
-    for axis, (d, sides) in enumerate(zip(grid.dimensions, spec.sides, strict=True)):
-        if not sides:
-            continue
-        profiles = (
-            Function(name=f"{x}{axis}", grid=grid, dimensions=(d,), shape=(grid.shape[axis],), space_order=order)
-            for x in "ab"
+class FieldSet:
+    """The Devito functions of one kernel on one grid: of its scheme, of its source and of its measures."""
+
+    def __init__(self, spec: KernelSpec, grid: Grid) -> None:
+        self.physics = Functions(
+            spec.scheme, grid, spec.sides, absorb=spec.absorb, order=spec.space_order, adjoint=spec.adjoint
         )
-        memory = (Function(name=f"{x}{axis}", grid=grid, space_order=order) for x in ("psi", "zeta"))
-        cells = equations.strip_cells(spec.absorb, spec.space_order, contiguous=axis == spec.ndim - 1)
-        strips = [Side(axis, side, cells, grid) for side in sides]
-        layers.append(Layer(d, *profiles, *memory, strips))
-    return FieldSet(
-        u=TimeFunction(name="u", grid=grid, time_order=2, space_order=order),
-        dinv=Function(name="dinv", grid=grid, space_order=order),
-        layers=layers,
-        source=spec.source.fields("src", grid, STEPS),
-        measures=[c.fields(f"rec{i}", grid, STEPS) for i, c in enumerate(spec.measures)],
-    )
+        self.source = spec.source.fields("src", grid, STEPS)
+        self.measures = [c.fields(f"rec{i}", grid, STEPS) for i, c in enumerate(spec.measures)]
+
+    def all(self) -> Iterator[Function]:
+        """Every function of the set."""
+        yield from self.physics.all()
+        for f in (self.source, *self.measures):
+            yield from f.values()
 
 
 def _equations(spec: KernelSpec, f: FieldSet) -> list:
-    march, order, u = March(spec.adjoint), spec.space_order, f.u
     h = Constant(name="h", dtype=np.dtype(spec.dtype).type)
-    step = equations.wave(march, u, f.dinv, order)
-    step += equations.absorbing_layer(march, u, f.dinv, f.layers, order)
-    step += spec.source.source(f.source, march, u, f.dinv)
+    step = f.physics.equations()
+    step += spec.source.source(f.source, f.physics.port(Source, spec.source.port))
     if spec.free_surface:
-        step += equations.free_surface(march, u, order)
+        step += f.physics.free_surface()
     for coupling, fields in zip(spec.measures, f.measures, strict=True):
-        step += coupling.measure(fields, march, u, h)
+        step += coupling.measure(fields, f.physics.port(Receiver, coupling.port), h)
     return step
 
 
 def _build(spec: KernelSpec) -> Operator:
     shape = (4 * (spec.reach + spec.absorb),) * spec.ndim
-    fields = make_fields(spec, domain.template(shape, np.dtype(spec.dtype).type, spec.free_surface))
+    fields = FieldSet(spec, domain.template(shape, np.dtype(spec.dtype).type, spec.free_surface))
     with _contiguous():
         operator = Operator(_equations(spec, fields), name="March", **_build_options(spec))
     # Its own copy, as Devito's may be shared. A debugger's symbols take a fifth of the time that compiling takes.
@@ -206,7 +179,7 @@ def _cpu() -> tuple:
 
 
 def _sources() -> str:
-    """The text the equations are written in: an edited equation is another kernel."""
+    """The text that makes equations of a scheme: edited, it makes others of the same."""
     here = Path(__file__).parent
     names = ("couplings", "domain", "equations", "kernels")
     return hashlib.sha256(b"".join((here / f"{n}.py").read_bytes() for n in names)).hexdigest()

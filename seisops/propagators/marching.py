@@ -6,12 +6,16 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seisops import buffers
 from seisops.model import Model
+from seisops.physics import Medium
+from seisops.physics.layer import absorbing
+from seisops.physics.scheme import Receiver, Scheme
 from seisops.propagators import domain
 from seisops.propagators.equations import strip_cells
 from seisops.propagators.kernels import Coupling, KernelSpec, float_environment, kernel, quiet, runs_threaded
@@ -116,7 +120,7 @@ class Marching:
         starts = range(0, self.nt, self.block)
         for start in reversed(starts) if self.adjoint else starts:
             self.run(start)
-        if domain.anywhere(not np.isfinite(self.space.u).all()):
+        if domain.anywhere(not all(np.isfinite(u).all() for u in self.space.waves.values())):
             raise FloatingPointError(
                 f"The wavefield of {self.model} grew beyond {self.model.dtype.name} within {self.nt} steps. Check that "
                 "the source is finite and of sensible amplitude, and that the model has not been made with a dt of "
@@ -145,9 +149,9 @@ class Marching:
         last = 0 if self.adjoint else self.nt - 1
         return last - start if start <= last < stop else None
 
-    def levels(self, step: int) -> tuple[NDArray, NDArray]:
-        """The wavefield of a step of the block that has run, and that behind it."""
-        u = self.space.fields.u.data.view(np.ndarray)
+    def levels(self, coupling: Coupling, step: int) -> tuple[NDArray, NDArray]:
+        """What a coupling measures in a step of the block that has run, and that behind it."""
+        u = self.space.fields.physics.port(Receiver, coupling.port).now.data.view(np.ndarray)
         return u[step % 3], u[(step + (1 if self.adjoint else -1)) % 3]
 
     def results(self) -> list[NDArray]:
@@ -165,7 +169,8 @@ class Marching:
     def restore(self, state: list[NDArray]) -> None:
         """Go on from `state`."""
         # The level that is not in a state is written before it is read, but for a march that begins within a block.
-        self.space.u[...] = 0
+        for u in self.space.waves.values():
+            u[...] = 0
         for part, saved in zip(self.space.moving(), state, strict=True):
             part[...] = saved
 
@@ -222,7 +227,7 @@ class _Port:
         last = self.marching.last_step(start, stop)
         if last is not None and hasattr(self.term.coupling, "at_the_end"):
             seen[last] = self.term.coupling.at_the_end(
-                *self.marching.levels(last), seen.dtype.type(self.marching.model.dt)
+                *self.marching.levels(self.term.coupling, last), seen.dtype.type(self.marching.model.dt)
             )
         if self.writes:
             self.term.history.write(start, stop, seen[: stop - start])
@@ -252,8 +257,17 @@ def _spec(model: Model, adjoint: bool, threaded: bool, source: Term, measures: l
         cells = strip_cells(model.absorb, model.space_order, contiguous=axis == model.ndim - 1)
         overlap = len(present) * cells > model.padded_shape[axis]
         sides.append(("whole",) if overlap else present)
+    layers = frozenset(axis for axis, names in enumerate(sides) if names)
     return KernelSpec(
+        scheme=_scheme(model.medium, model.ndim, layers, adjoint),
         ndim=model.ndim, dtype=model.dtype.name, space_order=model.space_order, absorb=model.absorb,
         sides=tuple(sides), free_surface=model.free_surface, adjoint=adjoint, threaded=threaded,
         source=source.coupling, measures=tuple(t.coupling for t in measures),
     )  # fmt: skip
+
+
+@cache
+def _scheme(medium: Medium, ndim: int, layers: frozenset[int], adjoint: bool) -> Scheme:
+    """The scheme of a march."""
+    scheme = absorbing(medium.scheme(ndim), layers)
+    return scheme.transpose if adjoint else scheme

@@ -14,8 +14,9 @@ from devito import Operator
 from numpy.typing import NDArray
 
 from seisops.model import Model
+from seisops.physics.layer import profile
 from seisops.propagators import domain
-from seisops.propagators.kernels import FieldSet, KernelSpec, make_fields
+from seisops.propagators.kernels import FieldSet, KernelSpec
 
 # Amplitude reflection of the layer at vertical incidence in the continuous limit.
 REFLECTION = 1e-4
@@ -38,17 +39,21 @@ class Workspace:
     """The fields of one kernel on one grid, for one shot at a time."""
 
     def __init__(self, spec: KernelSpec, model: Model) -> None:
-        self.fields: FieldSet = make_fields(spec, domain.grid(model, spec.reach))
+        self.fields = FieldSet(spec, domain.grid(model, spec.reach))
         self.shape, self.part = model.padded_shape, domain.slices(model)
-        self.u = view(self.fields.u)
-        self.zeroed = [self.u] + [view(f) for layer in self.fields.layers for f in (layer.psi, layer.zeta)]
-        self.strips = [
-            f.data.view(np.ndarray)[side.within(self.shape, self.part)]
-            for layer in self.fields.layers
-            for side in layer.sides
-            for f in (layer.psi, layer.zeta)
+        physics, scheme = self.fields.physics, spec.scheme
+        self.waves = {f.name: view(physics.fields[f.name]) for f in scheme.fields if f.strip is None}
+        self.zeroed = [view(f) for f in physics.fields.values()]
+        # Of three levels in turn, those a block of a multiple of three steps begins with, in either direction.
+        self._moving = [u[i] for name, u in self.waves.items() if name in scheme.second for i in (0, 2)]
+        self._moving += [u for name, u in self.waves.items() if name not in scheme.second]
+        self._moving += [
+            physics.fields[f.name].data.view(np.ndarray)[side.within(self.shape, self.part)]
+            for f in scheme.fields
+            if f.strip is not None
+            for side in physics.sides[f.strip]
         ]
-        self.filled_with = (None, None)
+        self.filled_with: dict[str, object] = {}
         self._bound: OrderedDict[frozenset, dict] = OrderedDict()
 
     @property
@@ -58,8 +63,7 @@ class Workspace:
 
     def moving(self) -> list[NDArray]:
         """The parts of the fields that change from step to step and are read by the next."""
-        # Of three levels in turn, those a block of a multiple of three steps begins with, in either direction.
-        return [self.u[0], self.u[2], *self.strips]
+        return self._moving
 
     def bound(self, operator: Operator, arrays: dict, scalars: dict) -> dict:
         """What the compiled `operator` takes: fields of the workspace, arrays in the place of others, and `scalars`.
@@ -86,14 +90,13 @@ class Workspace:
         """A quiet wavefield in `model`."""
         for array in self.zeroed:
             array[...] = 0
-        profile = (model.dt, model.vmax)
-        if self.filled_with[0] is not model.dinv:
-            self.fields.dinv.data[:] = model.dinv
-        if self.filled_with[1] != profile:
-            for layer in self.fields.layers:
-                axis = self.fields.u.grid.dimensions.index(layer.dimension)
-                layer.a.data[:], layer.b.data[:] = layer_profiles(model, axis)
-        self.filled_with = (model.dinv, profile)
+        for name, f in self.fields.physics.coefficients.items():
+            along = profile(name)
+            values = model.coefficients[name] if along is None else (model.dt, model.vmax)
+            held = self.filled_with.get(name)
+            if held is not values if along is None else held != values:
+                f.data[:] = values if along is None else layer_profile(model, *along)
+                self.filled_with[name] = values
 
 
 def _pointing(described, array: NDArray):
@@ -103,21 +106,22 @@ def _pointing(described, array: NDArray):
     return ctypes.byref(struct)
 
 
-def layer_profiles(model: Model, axis: int) -> tuple[NDArray, NDArray]:
-    r"""The coefficients a and b of the absorbing layer along `axis` (padded length).
+def layer_profile(model: Model, letter: str, axis: int, half: int) -> NDArray:
+    r"""The coefficient a or b of the absorbing layer along `axis` (padded length), on nodes or `half` a cell beyond.
 
     :math:`b = e^{-(\sigma + \alpha) dt},\ a = \sigma (b - 1) / (\sigma + \alpha)` with a quadratic
     :math:`\sigma`; constants of the grid alone, so that the wave equation stays linear in m.
     """
     before, after = model.pad_widths[axis]
     n, cells, d = model.padded_shape[axis], model.absorb, model.spacing[axis]
-    i = np.arange(n)
+    i = np.arange(n) + half / 2
     depth = np.maximum((before - i) * (before > 0), (i - (n - 1 - after)) * (after > 0)).clip(0) / cells
     sigma = -3 * model.vmax * np.log(REFLECTION) / (2 * cells * d) * depth**2
-    alpha = np.pi * model.vmax / (CELLS_PER_WAVELENGTH * d) * (1 - depth)
+    alpha = np.pi * model.vmax / (CELLS_PER_WAVELENGTH * d) * (1 - depth).clip(0)
     b = np.exp(-(sigma + alpha) * model.dt)
-    a = np.where(depth > 0, sigma / np.where(depth > 0, sigma + alpha, 1) * (b - 1), 0)
-    return a.astype(model.dtype), b.astype(model.dtype)
+    if letter == "b":
+        return b.astype(model.dtype)
+    return np.where(depth > 0, sigma / np.where(depth > 0, sigma + alpha, 1) * (b - 1), 0).astype(model.dtype)
 
 
 class _Workspaces:
