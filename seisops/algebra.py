@@ -107,7 +107,7 @@ class SeismicOperator(LinearOperator):
 
     def at(self, *, m: ArrayLike) -> SeismicOperator:
         """The same operator in the model with squared slowness `m` (s²/km²)."""
-        return self._at(self.model.at(m))
+        return self._at(self.model.at(m=m))
 
     def _at(self, model) -> SeismicOperator:
         return self

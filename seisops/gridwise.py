@@ -10,7 +10,8 @@ from scipy.ndimage import convolve1d
 
 from seisops.algebra import SeismicOperator, _at, apply, derivative, own, product
 from seisops.arrays import real
-from seisops.model import Model, second_derivative_weights
+from seisops.model import Model
+from seisops.physics.stencil import second_derivative_weights
 from seisops.scattering import _select, _within
 
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
-from math import factorial, floor, log10, sqrt
+from math import floor, log10
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seisops.arrays import real
-from seisops.physics import Acoustic
+from seisops.physics import Medium, medium_of
 
 VMAX_MARGIN = 1.1
 
@@ -33,15 +35,6 @@ def _round_down(x: float) -> float:
     """Four significant digits, never more than `x`: a time step that prints well."""
     unit = 10.0 ** (floor(log10(x)) - 3)
     return floor(x / unit * (1 + 1e-12)) * unit
-
-
-def second_derivative_weights(order: int) -> NDArray:
-    """Weights of the central second derivative on a unit grid (Fornberg 1988, Math. Comput. 51)."""
-    p = order // 2
-    side = [
-        2 * (-1) ** (k + 1) * factorial(p) ** 2 / (k**2 * factorial(p - k) * factorial(p + k)) for k in range(1, p + 1)
-    ]
-    return np.array([*side[::-1], -2 * sum(side), *side])
 
 
 class Model:
@@ -97,14 +90,13 @@ class Model:
     Model(101 x 51, spacing 10 x 10 m, v 2-2 km/s, dt 2.521 ms, CPML 10 cells, float32)
     """
 
-    medium = Acoustic()
-
     def __init__(
         self,
         *,
         v: ArrayLike | None = None,
         m: ArrayLike | None = None,
         spacing: ArrayLike,
+        physics: Medium | None = None,
         origin: ArrayLike | None = None,
         absorb: int = 10,
         free_surface: bool = False,
@@ -113,14 +105,21 @@ class Model:
         vmax: float | None = None,
         correct_dispersion: bool = True,
         dtype: str | type = "float32",
+        **parameters: ArrayLike,
     ) -> None:
-        if (v is None) == (m is None):
-            raise ValueError("Give either the velocity v (km/s) or the squared slowness m (s²/km²).")
+        parameters = {name: x for name, x in {"v": v, "m": m, **parameters}.items() if x is not None}
+        self.medium = medium_of(parameters) if physics is None else physics
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.dtype("float32"), np.dtype("float64")):
             raise ValueError(f"dtype must be float32 or float64, got {self.dtype}.")
-        self.m = _squared_slowness(v, m, self.dtype)
-        self.shape = self.m.shape
+        self._parameters, self._spelled = self._canonical(parameters), {}
+        missing = self.medium.parameters.keys() - self._parameters.keys()
+        if missing:
+            raise TypeError(
+                f"{type(self.medium).__name__} needs {', '.join(sorted(missing))} too: {self.medium.words}."
+            )
+        self.shape = next(iter(self._parameters.values())).shape
+        self._check_shapes()
         self.spacing = _per_axis(spacing, self.ndim, "spacing")
         if min(self.spacing) <= 0:
             raise ValueError(f"Grid spacing must be positive, got {self.spacing} m.")
@@ -136,13 +135,13 @@ class Model:
                 f"A free surface needs more than space_order = {self.space_order} grid points in depth; "
                 f"the model has {self.shape[-1]}. Refine the grid or lower space_order."
             )
-        self.vmax = float(vmax) if vmax is not None else VMAX_MARGIN * float(self.v.max())
+        self.vmax = float(vmax) if vmax is not None else VMAX_MARGIN * self._fastest()
         if not (np.isfinite(self.vmax) and self.vmax > 0):
             raise ValueError(f"vmax must be positive, got {self.vmax} km/s.")
         self.dt = float(dt) if dt is not None else _round_down(self._stable_step(self.vmax))
         if not (np.isfinite(self.dt) and self.dt > 0):
             raise ValueError(f"dt must be positive, got {self.dt} ms.")
-        self._check_speed(self.v)
+        self._check_speed()
         self._frozen = True
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -155,12 +154,23 @@ class Model:
     @property
     def ndim(self) -> int:
         """Number of space axes, 2 or 3."""
-        return self.m.ndim
+        return len(self.shape)
 
-    @cached_property
-    def v(self) -> NDArray:
-        """Velocity in km/s."""
-        return _freeze((1 / np.sqrt(self.m)).astype(self.dtype))
+    @property
+    def parameters(self) -> Mapping[str, NDArray]:
+        """The medium's parameters by name, read-only arrays of `shape`."""
+        return MappingProxyType(self._parameters)
+
+    def __getattr__(self, name: str) -> NDArray:
+        # Parameters, and those of them that are spelled otherwise, by name; kept where they must be computed.
+        state = self.__dict__
+        if name in state.get("_parameters", ()):
+            return state["_parameters"][name]
+        spelling = state["medium"].spellings.get(name) if "medium" in state else None
+        if spelling is None:
+            raise AttributeError(f"{type(self).__name__} has no {name!r}.")
+        values = self.medium.evaluate(spelling.from_parameter, {spelling.of: self._parameters[spelling.of]})
+        return self._spelled.setdefault(name, _freeze(values.astype(self.dtype)))
 
     @property
     def pad_widths(self) -> tuple[tuple[int, int], ...]:
@@ -188,7 +198,7 @@ class Model:
     @property
     def grid_key(self) -> tuple:
         """All that must agree for two models to share wavefields."""
-        return (self.shape, self.spacing, self.origin, self.absorb, self.free_surface, self.space_order,
+        return (self.medium, self.shape, self.spacing, self.origin, self.absorb, self.free_surface, self.space_order,
                 self.dt, self.vmax, self.correct_dispersion, self.dtype.name)  # fmt: skip
 
     def crop(self, u: NDArray) -> NDArray:
@@ -220,31 +230,37 @@ class Model:
     @cached_property
     def coefficients(self) -> dict[str, NDArray]:
         """What kernels are given of the medium on the padded grid: its coefficients, of an inertia M dt²/M."""
-        padded = {"m": self.pad(self.m.astype(np.float64))}
+        padded = {name: self.pad(x.astype(np.float64)) for name, x in self._parameters.items()}
         values = {name: self.medium.evaluate(c, padded) for name, c in self.medium.coefficients.items()}
-        inertias = {f.inertia for f in self.medium.scheme(self.ndim).fields}
-        values |= {name: self.dt**2 / values[name] for name in inertias & set(values)}
+        inertias = {f.inertia for f in self.medium.scheme(self.ndim).fields} & values.keys()
+        values |= {name: self.dt**2 / values[name] for name in inertias}
         return {name: _freeze(x.astype(self.dtype)) for name, x in values.items()}
 
     # ------------------------------------------------------------------ other models
 
-    def at(self, m: ArrayLike) -> Model:
-        """The same grid and time step with another squared slowness.
+    def at(self, **parameters: ArrayLike) -> Model:
+        """The same grid and time step with other parameters; those that are not given stay.
 
         Parameters
         ----------
-        m : array of `shape` (or flat), s²/km²
+        **parameters : arrays of `shape` (or flat)
+            By name: the squared slowness m in s²/km², or the velocity v in km/s.
 
         Raises
         ------
+        TypeError
+            For a parameter the medium does not have.
         ValueError
-            If `m` is not positive and finite, or too fast for the pinned time step.
+            For values without meaning, or a model too fast for the pinned time step.
         """
-        m = real(m, "The squared slowness", None)
-        if m.shape not in (self.shape, (self.m.size,)):
-            raise ValueError(f"The squared slowness has shape {m.shape}, the model has {self.shape}.")
-        other = self._with(m=_squared_slowness(None, m.reshape(self.shape), self.dtype))
-        other._check_speed(other.v)
+        shaped = {}
+        for name, x in parameters.items():
+            x = np.asarray(x)
+            if x.size != self._size or x.shape not in (self.shape, (x.size,)):
+                raise ValueError(f"{self._title(name)} has shape {x.shape}, the model has {self.shape}.")
+            shaped[name] = x.reshape(self.shape)
+        other = self._with(_parameters=self._parameters | self._canonical(shaped))
+        other._check_speed()
         return other
 
     def window(self, slices: tuple[slice, ...]) -> Model:
@@ -257,28 +273,53 @@ class Model:
         """
         starts = [s.indices(n)[0] for s, n in zip(slices, self.shape, strict=True)]
         origin = tuple(o + i * d for o, i, d in zip(self.origin, starts, self.spacing, strict=True))
-        part = _freeze(np.ascontiguousarray(self.m[slices]))
-        return self._with(m=part, shape=part.shape, origin=origin)
+        parts = {name: _freeze(np.ascontiguousarray(x[slices])) for name, x in self._parameters.items()}
+        return self._with(_parameters=parts, shape=next(iter(parts.values())).shape, origin=origin)
 
     def _with(self, **changes) -> Model:
         other = object.__new__(Model)
-        other.__dict__.update(self.__getstate__() | changes)
+        other.__setstate__(self.__getstate__() | changes)
         return other
 
     def __getstate__(self) -> dict:
-        return {k: x for k, x in self.__dict__.items() if k not in ("v", "coefficients")}
+        return {k: x for k, x in self.__dict__.items() if k not in ("_spelled", "coefficients")}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state, _spelled={})
+        for x in self._parameters.values():
+            _freeze(x)
+
+    # ------------------------------------------------------------------ what is checked
+
+    @property
+    def _size(self) -> int:
+        return int(np.prod(self.shape))
+
+    def _title(self, name: str) -> str:
+        known = self.medium.parameters | self.medium.spellings
+        return f"The {known[name].title}" if name in known else name
+
+    def _canonical(self, given: Mapping[str, ArrayLike]) -> dict[str, NDArray]:
+        return {name: _freeze(x.astype(self.dtype)) for name, x in self.medium.canonical(given).items()}
+
+    def _check_shapes(self) -> None:
+        for name, x in self._parameters.items():
+            if x.shape != self.shape:
+                raise ValueError(f"{self._title(name)} has shape {x.shape}, other parameters have {self.shape}.")
+
+    def _fastest(self) -> float:
+        """The fastest speed, km/s."""
+        return float(self.medium.evaluate(self.medium.speed, self._parameters).max())
 
     def __setstate__(self, state: dict) -> None:
         # What comes out of a file or another process can be written to.
         self.__dict__.update(state, m=_freeze(state["m"]))
 
     def _stable_step(self, velocity: float) -> float:
-        """The leapfrog limit: dt² v² times the largest eigenvalue of -Laplacian is 4."""
-        largest = float(np.abs(second_derivative_weights(self.space_order)).sum())
-        return 2.0 / (velocity * sqrt(sum(largest / d**2 for d in self.spacing)))
+        return self.medium.stable_step(self.spacing, self.space_order) / velocity
 
-    def _check_speed(self, v: NDArray) -> None:
-        limit, fastest = self._stable_step(1.0) / self.dt, float(v.max())
+    def _check_speed(self) -> None:
+        limit, fastest = self._stable_step(1.0) / self.dt, self._fastest()
         if fastest > limit * (1 + 1e-5):
             raise ValueError(
                 f"The fastest velocity, {fastest:.4g} km/s, is above {limit:.4g} km/s, the stability limit of the "
@@ -290,25 +331,14 @@ class Model:
         def by(values):
             return " x ".join(f"{x:g}" for x in values)
 
+        # A parameter as most users know it.
+        shown = {spelling.of: name for name, spelling in self.medium.spellings.items()}
+        known = self.medium.parameters | self.medium.spellings
+        names = [shown.get(name, name) for name in self._parameters]
+        values = ((name, getattr(self, name), known[name].unit) for name in names)
+        ranges = ", ".join(f"{name} {x.min():.4g}-{x.max():.4g} {unit}" for name, x, unit in values)
         top = ", free surface" if self.free_surface else ""
         return (
-            f"Model({by(self.shape)}, spacing {by(self.spacing)} m, v {self.v.min():.4g}-{self.v.max():.4g} km/s, "
+            f"Model({by(self.shape)}, spacing {by(self.spacing)} m, {ranges}, "
             f"dt {self.dt:.4g} ms, CPML {self.absorb} cells{top}, {self.dtype.name})"
         )
-
-
-def _squared_slowness(v: ArrayLike | None, m: ArrayLike | None, dtype: np.dtype) -> NDArray:
-    what = "velocity" if m is None else "squared slowness"
-    values = real(v if m is None else m, f"The {what}")
-    if values.ndim not in (2, 3):
-        raise ValueError(f"The {what} must have axes (x, z) or (x, y, z), got shape {values.shape}.")
-    if min(values.shape) < 2:
-        raise ValueError(f"The {what} needs at least two grid points along every axis, got {values.shape}.")
-    bad = ~(np.isfinite(values) & (values > 0))
-    if bad.any():
-        where = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ValueError(
-            f"The {what} must be positive and finite; {int(bad.sum())} of {values.size} values are not, "
-            f"the first at {where}: {values[where]}."
-        )
-    return _freeze((1 / values**2 if m is None else values).astype(dtype))

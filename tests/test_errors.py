@@ -43,10 +43,22 @@ def test_values_that_are_no_velocity(name, what, value):
 
 
 def test_velocity_and_slowness():
-    with raises(ValueError, r"either the velocity v \(km/s\) or the squared slowness m"):
+    with raises(
+        ValueError, r"described by m and v\..*one way: Acoustic: m \(squared slowness, s²/km²\), v \(velocity, km/s"
+    ):
         model(m=V)
-    with raises(ValueError, r"either the velocity v \(km/s\) or the squared slowness m"):
+    with raises(ValueError, r"described by no parameter at all\..*Acoustic: m \(squared slowness"):
         so.Model(spacing=10)
+    with raises(TypeError, r"Model takes no density"):
+        model(density=V)
+    with raises(TypeError, r"Acoustic has no parameter 'rho'; it has m \(squared slowness"):
+        model().at(rho=V)
+    with raises(TypeError, r"v says once more what was given"):
+        model().at(m=V, v=V)
+
+
+def test_a_parameter_by_its_other_name():
+    assert np.array_equal(model().at(v=1.1 * V).m, model(v=1.1 * V).m)
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 3, 4, 5)])
@@ -139,12 +151,12 @@ def test_a_model_does_not_change():
 
 def test_at_of_another_shape():
     with raises(ValueError, r"shape \(3, 4\), the model has \(25, 21\)"):
-        model().at(np.ones((3, 4)))
+        model().at(m=np.ones((3, 4)))
 
 
 def test_at_of_transposed_values():
     with raises(ValueError, r"shape \(21, 25\), the model has \(25, 21\)"):
-        model().at(np.ones((21, 25)))
+        model().at(m=np.ones((21, 25)))
 
 
 def test_at_too_fast():

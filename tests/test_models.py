@@ -110,25 +110,25 @@ def test_time_step_is_that_of_the_stability_limit(shape, order):
 
 def test_the_time_step_is_pinned():
     earth = model()
-    slower = earth.at(1.5 * earth.m)
+    slower = earth.at(m=1.5 * earth.m)
     assert (slower.dt, slower.vmax) == (earth.dt, earth.vmax)
     assert slower.grid_key == earth.grid_key
     assert np.allclose(slower.m, 1.5 * earth.m)
     assert np.allclose(slower.v, 1 / np.sqrt(1.5 * earth.m))
     assert np.allclose(slower.coefficients["m"], earth.coefficients["m"] / 1.5)
-    assert np.array_equal(earth.at(earth.m.ravel()).m, earth.m)
+    assert np.array_equal(earth.at(m=earth.m.ravel()).m, earth.m)
 
 
 def test_a_model_up_to_vmax_is_welcome():
     earth = model(vmax=3.0)
-    assert earth.at(np.full(earth.shape, 1 / 9.0)).v.max() == pytest.approx(3.0)
+    assert earth.at(m=np.full(earth.shape, 1 / 9.0)).v.max() == pytest.approx(3.0)
 
 
 def test_input_is_copied():
     v = np.full((25, 21), 2.0)
     m = 1 / v**2
     a, b = so.Model(v=v, spacing=10, dtype="float64"), so.Model(m=m, spacing=10, dtype="float64")
-    c = a.at(m)
+    c = a.at(m=m)
     v[:], m[:] = 1, 1
     for earth in (a, b, c):
         assert earth.m[0, 0] == 0.25

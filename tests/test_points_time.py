@@ -314,6 +314,6 @@ def test_operators_of_one_recording_time_share_their_steps():
 def test_time_operator_is_read_only_and_kept():
     earth, geometry = axes(2.0)
     W = time_operator(earth, geometry)
-    assert time_operator(earth.at(1.1 * earth.m), geometry) is W
+    assert time_operator(earth.at(m=1.1 * earth.m), geometry) is W
     with pytest.raises(ValueError, match="read-only"):
         W[0, 0] = 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from seisops.physics.medium import Medium, leapfrog_step
+from seisops.physics.medium import Medium, Parameter, Spelling, leapfrog_step
 from seisops.physics.scheme import Difference, Field, Receiver, Scheme, Source, Stage
 
 
@@ -18,7 +18,8 @@ class Acoustic(Medium):
     Leapfrog in time, the compact Laplacian of the model's order in space.
     """
 
-    parameters: ClassVar = {"m": "s²/km²"}
+    parameters: ClassVar = {"m": Parameter("squared slowness", "s²/km²")}
+    spellings: ClassVar = {"v": Spelling("m", "velocity", "km/s", "1/v**2", "1/sqrt(m)")}
     coefficients: ClassVar = {"m": "m"}
     speed: ClassVar = "1/sqrt(m)"
 
