@@ -286,6 +286,7 @@ class Model:
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state, _spelled={})
+        # What comes out of a file or another process can be written to.
         for x in self._parameters.values():
             _freeze(x)
 
@@ -310,10 +311,6 @@ class Model:
     def _fastest(self) -> float:
         """The fastest speed, km/s."""
         return float(self.medium.evaluate(self.medium.speed, self._parameters).max())
-
-    def __setstate__(self, state: dict) -> None:
-        # What comes out of a file or another process can be written to.
-        self.__dict__.update(state, m=_freeze(state["m"]))
 
     def _stable_step(self, velocity: float) -> float:
         return self.medium.stable_step(self.spacing, self.space_order) / velocity

@@ -80,7 +80,7 @@ class Where:
 
     def model(self, model: Model) -> Model:
         """The model an operator that was made in `model` is in."""
-        model = model if self.m is None else model.at(self.m)
+        model = model if self.m is None else model.at(m=self.m)
         return model if self.window is None else model.window(self.window)
 
     def columns(self) -> int:

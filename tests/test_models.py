@@ -18,7 +18,14 @@ def test_copies_do_not_change_either():
     P = so.Projection(w, g)
     for again in (pickle.loads(pickle.dumps((w, g, P))), copy.deepcopy((w, g, P)), tuple(map(copy.copy, (w, g, P)))):
         model, geometry, Pr = again
-        for array in (model.m, model.v, model.dinv, geometry.positions[0], Pr.model.m, Pr.geometry.positions[0]):
+        for array in (
+            model.m,
+            model.v,
+            model.coefficients["m"],
+            geometry.positions[0],
+            Pr.model.m,
+            Pr.geometry.positions[0],
+        ):
             with pytest.raises(ValueError, match="read-only"):
                 array[...] = 1
         with pytest.raises(AttributeError, match="does not change"):

@@ -30,7 +30,7 @@ CALLS = {
     "Model m": lambda w: so.Model(m=C(w.model.m), spacing=10.0),
     "Model spacing": lambda w: so.Model(v=w.model.v, spacing=C([10.0, 10.0])),
     "Model origin": lambda w: so.Model(v=w.model.v, spacing=10.0, origin=C([10.0, 10.0])),
-    "Model.at": lambda w: w.model.at(C(w.model.m)),
+    "Model.at": lambda w: w.model.at(m=C(w.model.m)),
     "F.at": lambda w: w.F.at(m=C(w.model.m)),
     "Geometry": lambda w: so.Geometry(C(w.rec.positions), dt=2.0, t=120.0),
     "LRWF": lambda w: so.LRWF(w.model, w.rec, C(w.wavelet)),

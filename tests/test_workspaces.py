@@ -63,5 +63,5 @@ def test_the_workspace_used_last_is_kept(fresh, monkeypatch):
 def test_bytes_are_those_of_the_arrays(fresh):
     march((25, 21))
     for space in idle(fresh):
-        assert space.nbytes > space.u.nbytes + module.OBJECTS
-        assert space.nbytes < 4 * space.u.nbytes + module.OBJECTS
+        assert space.nbytes > space.waves["u"].nbytes + module.OBJECTS
+        assert space.nbytes < 4 * space.waves["u"].nbytes + module.OBJECTS

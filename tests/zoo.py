@@ -68,7 +68,7 @@ class World:
     def build(self) -> None:
         """The operators, of the model, the surveys and the arrays."""
         # Samplers depend on the grid alone: those of another model are the same.
-        self.elsewhere = self.model.at(1.1 * self.model.m)
+        self.elsewhere = self.model.at(m=1.1 * self.model.m)
         self.Pr, self.Ps = so.Projection(self.model, self.rec), so.Projection(self.model, self.src)
         self.A = so.Modeling(self.model, self.rec)
         self.Pw = so.LRWF(self.model, self.rec, self.wavelet)
