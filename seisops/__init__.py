@@ -1,30 +1,19 @@
 """Seismic modelling and inversion as linear algebra."""
 
-from seisops import (
-    algebra,
-    checks,
-    conditions,
-    gridwise,
-    imaging,
-    misfits,
-    models,
-    preconditioners,
-    segy,
-    storage,
-    wavelets,
-)
-from seisops import plotting as plot
+from seisops import algebra, checks, imaging, models, physics, plot, segy, storage, wavelets
 from seisops.algebra import compose, no_fusion
-from seisops.batches import random_batches
-from seisops.encoding import Encoding, reciprocal
-from seisops.estimation import estimate_wavelet
-from seisops.execution import config
+from seisops.execution.shots import config
 from seisops.geometry import Geometry
+from seisops.imaging.aperture import aperture
+from seisops.imaging.encoding import Encoding, reciprocal
+from seisops.inversion import misfits, preconditioners
+from seisops.inversion.batches import random_batches
+from seisops.inversion.objectives import fwi, hessian, lsrtm
+from seisops.inversion.wavelet import estimate_wavelet
 from seisops.model import Model
-from seisops.objectives import fwi, hessian, lsrtm
-from seisops.operators import LRWF, Jacobian, Modeling, Projection, Propagation, Scattering, VirtualSource
+from seisops.operators import conditions
+from seisops.operators.modeling import LRWF, Jacobian, Modeling, Projection, Propagation, Scattering, VirtualSource
 from seisops.wavelets import resample, ricker
-from seisops.windows import aperture
 
 __version__ = "0.1.0"
 
@@ -47,13 +36,13 @@ __all__ = [
     "config",
     "estimate_wavelet",
     "fwi",
-    "gridwise",
     "hessian",
     "imaging",
     "lsrtm",
     "misfits",
     "models",
     "no_fusion",
+    "physics",
     "plot",
     "preconditioners",
     "random_batches",

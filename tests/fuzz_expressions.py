@@ -32,8 +32,9 @@ import pylops
 from fuzz_oracle import Node, Turned, Where, hdot
 
 import seisops as so
-from seisops import conditions, storage, windows
+from seisops import conditions, storage
 from seisops.algebra import SeismicOperator
+from seisops.imaging import aperture as windows
 
 # An index error is one of shots that do not exist.
 REFUSALS = (ValueError, TypeError, NotImplementedError, IndexError)
@@ -171,7 +172,7 @@ class World:
         if kind == "laplacian":
             return oracle.OnGrid(so.imaging.laplacian(self.model), "L", self.model, kind)
         z = None if kind == "m" else self.normal(*self.model.shape)
-        op = so.gridwise.Weighting(self.model, None, None if z is None else self.give(z))
+        op = so.imaging.Weighting(self.model, None, None if z is None else self.give(z))
         return oracle.OnGrid(op, f"Weighting({kind})", self.model, kind, z)
 
     def records(self, op: Node) -> Node | None:

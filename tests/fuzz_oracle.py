@@ -20,7 +20,7 @@ from functools import cache, lru_cache
 import numpy as np
 import scipy.sparse as sp
 
-from seisops import windows
+from seisops.imaging import aperture as windows
 from seisops.model import Model, second_derivative_weights
 from seisops.propagators.points import point_weights
 from seisops.propagators.workspaces import layer_profiles
@@ -466,7 +466,7 @@ def _sums(change: Jet) -> set[int]:
 
 
 class Image(Node):
-    """S: the image in the background of node @ x; the condition is one of seisops.conditions."""
+    """S: the image in the background of node @ x; the condition is one of seisops.operators.conditions."""
 
     def __init__(self, op, text, model, node: Node, x, condition):
         super().__init__(op, text, model, node)

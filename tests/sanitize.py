@@ -38,8 +38,8 @@ def sanitize() -> None:
     import numpy as np
     from devito.data.allocators import ALLOC_ALIGNED, PosixAllocator
 
-    from seisops import buffers
     from seisops.propagators import kernels
+    from seisops.storage import buffers
 
     # The compiler's own process needs no watching.
     del os.environ["LD_PRELOAD"]

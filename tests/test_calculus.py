@@ -8,8 +8,9 @@ import pytest
 from zoo import DOT, NAMES, ROUNDING, SLOPE, error, operator, random, world
 
 import seisops as so
-from seisops import bridge, checks
-from seisops.conformance import varies
+from seisops import checks
+from seisops.bridge import calculus as bridge
+from seisops.bridge.conformance import varies
 from seisops.propagators import kernels
 
 

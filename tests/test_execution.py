@@ -14,7 +14,8 @@ from threadpoolctl import threadpool_info, threadpool_limits
 from zoo import ROUNDING, Elsewhere, Stored, diagonal, error, normal, operator, world
 
 import seisops as so
-from seisops import checks, parcels
+from seisops import checks
+from seisops.execution import parcels
 from seisops.storage import Disk, Half
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -164,7 +165,7 @@ def test_errors_come_back_and_leave_all_usable(processes):
 
 
 def test_interrupted():
-    from seisops.execution import map_shots
+    from seisops.execution.shots import map_shots
 
     F, q = many_shots(4)
     expected = F @ q
@@ -193,7 +194,7 @@ def test_interrupted():
 
 
 def test_what_is_not_needed_is_not_begun():
-    from seisops.execution import map_shots
+    from seisops.execution.shots import map_shots
 
     begun = []
 

@@ -37,7 +37,7 @@ CALLS = {
     "Encoding": lambda w: so.Encoding(C([[1.0, 2.0]])),
     "Scattering": lambda w: so.Scattering(w.model, w.rec, w.A @ w.Ps.H, C(w.q)),
     "VirtualSource": lambda w: so.VirtualSource(w.model, w.rec, None, C(w.dm)),
-    "Weighting": lambda w: so.gridwise.Weighting(w.model, None, C(w.dm)),
+    "Weighting": lambda w: so.imaging.Weighting(w.model, None, C(w.dm)),
     "jacobian": lambda w: w.F.jacobian(C(w.q)),
     "linearize": lambda w: w.F.linearize(C(w.q)),
     "broadcast": lambda w: so.wavelets.broadcast(w.src, C(np.ones(w.src.nt))),

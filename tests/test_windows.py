@@ -10,7 +10,7 @@ from zoo import DOT, KINDS, NAMES, ROUNDING, SLOPE, ZOO, Elsewhere, World, error
 
 import seisops as so
 from seisops import checks
-from seisops.windows import Limited, _projections
+from seisops.imaging.aperture import Limited, _projections
 
 # Wider than the surveys of a shot, so that all of its points are within the window of any two of them.
 BUFFER = 110.0

@@ -15,7 +15,7 @@ import numpy as np
 import pylops
 
 import seisops as so
-from seisops import parcels
+from seisops.execution import parcels
 from seisops.propagators.points import PointWeights
 
 # What a dot test may leave: rounding of sums over about 1e5 products, in either precision.
@@ -223,9 +223,9 @@ OTHERS: dict[str, Callable[[World], pylops.LinearOperator]] = {
     "J of BlockDiag": lambda w: so.Jacobian(pylops.BlockDiag([w.F, w.F2]), np.stack([w.q, 2 * w.q])),
     # What stands on the grid.
     "L": lambda w: so.imaging.laplacian(w.model),
-    "m": lambda w: so.gridwise.Weighting(w.model),
-    "m of z": lambda w: so.gridwise.Weighting(w.model, None, w.dm),
-    "m of J.H": lambda w: so.gridwise.Weighting(w.model, w.J.H, w.d),
+    "m": lambda w: so.imaging.Weighting(w.model),
+    "m of z": lambda w: so.imaging.Weighting(w.model, None, w.dm),
+    "m of J.H": lambda w: so.imaging.Weighting(w.model, w.J.H, w.d),
 }
 
 ZOO = PRODUCTS | OTHERS

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pylops import LinearOperator
 
-from seisops import conformance
-from seisops.conformance import Cell, random, relative_error
+from seisops.bridge import conformance
+from seisops.bridge.conformance import Cell, random, relative_error
 from seisops_keras import spec
 from seisops_keras.layer import Layer
 

@@ -9,8 +9,9 @@ import keras
 import numpy as np
 from pylops import LinearOperator
 
-from seisops import bridge, compose
+from seisops import compose
 from seisops.algebra import describe
+from seisops.bridge import calculus as bridge
 from seisops_keras import spec
 
 match keras.backend.backend():

@@ -16,10 +16,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from pylops import LinearOperator
 
-from seisops import bridge, compose, config
+from seisops import compose, config
 from seisops.algebra import describe
-from seisops.bridge import Inputs, Keeper, Partial
-from seisops.execution import DEFAULT, current
+from seisops.bridge import calculus as bridge
+from seisops.bridge.calculus import Inputs, Keeper, Partial
+from seisops.execution.shots import DEFAULT, current
 from seisops_keras import shim, spec
 
 # Forward products in graphs whose wavefields wait for a backward; the oldest is dropped and marched again.

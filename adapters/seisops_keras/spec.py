@@ -11,8 +11,8 @@ from pylops import LinearOperator
 
 from seisops import LRWF, Geometry, Model, Modeling, Projection, Propagation, Scattering, VirtualSource, compose
 from seisops.algebra import Adjoint, Block, Chain, SeismicOperator, Sum, describe
-from seisops.conditions import AdjointState, Correlation, SubsurfaceOffsets
-from seisops.gridwise import Laplacian, Weighting
+from seisops.imaging.grid_operators import Laplacian, Weighting
+from seisops.operators.conditions import AdjointState, Correlation, SubsurfaceOffsets
 from seisops.storage import Auto, Checkpointed, Disk, Frequencies, Half, Memory, Subsampled
 
 VERSION = 1

@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 from pylops import LinearOperator
 
-from seisops import bridge, compose
-from seisops.bridge import FORWARD, Inputs, Keeper, Partial
+from seisops import compose
+from seisops.bridge import calculus as bridge
+from seisops.bridge.calculus import FORWARD, Inputs, Keeper, Partial
 from seisops_keras import shim
 from seisops_keras.nodes import Mode, placed, register, run
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from seisops.conformance import Cell, Framework, relative_error
+from seisops.bridge.conformance import Cell, Framework, relative_error
 
 
 def _run(mode: Callable) -> Callable:

@@ -6,7 +6,7 @@ import torch
 from seisops_torch import apply
 from seisops_torch.check import gradient, inner, run, tensor
 
-from seisops.conformance import Framework
+from seisops.bridge.conformance import Framework
 
 __all__ = ["FRAMEWORKS", "apply", "jvp", "own_cells"]
 

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from seisops import conformance
-from seisops.conformance import Cell, Framework, random, relative_error
+from seisops.bridge import conformance
+from seisops.bridge.conformance import Cell, Framework, random, relative_error
 from seisops_torch.layer import Layer
 from seisops_torch.nodes import to_numpy
 

@@ -9,9 +9,10 @@ import torch
 from pylops import LinearOperator
 from torch import Tensor, nn
 
-from seisops import bridge, compose
+from seisops import compose
 from seisops.algebra import describe
-from seisops.bridge import FORWARD, Inputs, Keeper, Partial
+from seisops.bridge import calculus as bridge
+from seisops.bridge.calculus import FORWARD, Inputs, Keeper, Partial
 from seisops_torch.nodes import add, evaluate, pull, signature, torch_dtype
 
 

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seisops import bridge
-from seisops.bridge import Inputs, Partial
+from seisops.bridge import calculus as bridge
+from seisops.bridge.calculus import Inputs, Partial
 
 Optional = Tensor | None
 

@@ -11,7 +11,6 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from seisops import buffers
 from seisops.model import Model
 from seisops.physics import Medium
 from seisops.physics.layer import absorbing
@@ -21,6 +20,7 @@ from seisops.propagators.equations import strip_cells
 from seisops.propagators.kernels import Coupling, KernelSpec, float_environment, kernel, quiet, runs_threaded
 from seisops.propagators.points import PointWeights
 from seisops.propagators.workspaces import workspaces
+from seisops.storage import buffers
 from seisops.storage.base import BLOCK, History
 
 

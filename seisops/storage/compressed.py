@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.interpolate import BSpline, make_interp_spline
 
-from seisops import buffers
+from seisops.storage import buffers
 from seisops.storage.base import BLOCK, History, Storage, Wave
 
 # What an entry of an interpolation matrix may weigh before it is dropped.

@@ -29,10 +29,10 @@ from collections.abc import Callable, Iterator
 from pylops import LinearOperator
 
 from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum, describe, product
-from seisops.conditions import ADJOINT_STATE, AdjointState, Correlation, SubsurfaceOffsets
-from seisops.gridwise import Laplacian, Weighting
+from seisops.imaging.grid_operators import Laplacian, Weighting
 from seisops.model import Model
-from seisops.scattering import Scattering, VirtualSource
+from seisops.operators.conditions import ADJOINT_STATE, AdjointState, Correlation, SubsurfaceOffsets
+from seisops.operators.scattering import Scattering, VirtualSource
 
 
 def inverse_scattering(J: LinearOperator) -> SeismicOperator:
@@ -88,7 +88,7 @@ def complement(J: LinearOperator) -> SeismicOperator:
 
 
 def subsurface_offsets(J: LinearOperator, cells: int, axis: int = 0) -> SeismicOperator:
-    r"""The Jacobian with images extended by subsurface offset, see :mod:`seisops.conditions`.
+    r"""The Jacobian with images extended by subsurface offset, see :mod:`seisops.operators.conditions`.
 
     .. math:: J_h = P_r A\, S_h^T, \qquad (S_h v)(x, h) = -\sum_n g_n(x - h)\, v_n(x + h)
 
@@ -125,7 +125,7 @@ def subsurface_offsets(J: LinearOperator, cells: int, axis: int = 0) -> SeismicO
 
 
 def laplacian(model: Model) -> Laplacian:
-    """The Laplacian of the model's order on its grid, see :class:`seisops.gridwise.Laplacian`."""
+    """The Laplacian of the model's order on its grid, see :class:`seisops.imaging.grid_operators.Laplacian`."""
     return Laplacian(model)
 
 

@@ -8,8 +8,8 @@ import pylops
 from numpy.typing import ArrayLike, NDArray
 
 from seisops.algebra import Adjoint, SeismicOperator
-from seisops.objectives import end, observed, read
-from seisops.operators import Projection
+from seisops.inversion.objectives import end, observed, read
+from seisops.operators.modeling import Projection
 from seisops.wavelets import UndersampledWarning
 
 

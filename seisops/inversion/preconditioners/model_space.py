@@ -10,9 +10,9 @@ from pylops import Diagonal, LinearOperator, SmoothingND
 
 from seisops.algebra import SeismicOperator, apply, check_finite, compose, describe
 from seisops.arrays import real
-from seisops.execution import map_shots
+from seisops.execution.shots import map_shots
+from seisops.inversion.preconditioners.ramps import both_ends, rise
 from seisops.model import Model
-from seisops.preconditioners.ramps import both_ends, rise
 
 
 def depth_scaling(model: Model, power: float = 0.5) -> LinearOperator:

@@ -13,10 +13,10 @@ from seisops.algebra import ShotIndex
 from seisops.arrays import real
 from seisops.geometry import Geometry, shot_indices
 from seisops.model import Model
+from seisops.operators.survey_operator import Collected, SurveyOperator, wavefield_shape
 from seisops.propagators.couplings import LowRank, Points
 from seisops.propagators.marching import Term
 from seisops.propagators.points import HALF_WIDTH, PointWeights, point_weights
-from seisops.survey import Collected, SurveyOperator, wavefield_shape
 from seisops.time_operator import time_operator
 from seisops.wavelets import warn_if_undersampled
 

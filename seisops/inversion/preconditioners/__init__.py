@@ -7,8 +7,7 @@ They compose as all operators do, ``P2 @ P1`` applying P1 first, and stand on ei
 with P on the records, ``P @ J``, and M on the model, ``J @ M``. Those on records select shots as the records do.
 """
 
-from seisops.preconditioners.models import depth_scaling, illumination, smoothing, taper, top_mute
-from seisops.preconditioners.records import (
+from seisops.inversion.preconditioners.data_space import (
     band_pass,
     gain,
     reflection_mute,
@@ -16,7 +15,8 @@ from seisops.preconditioners.records import (
     time_taper,
     turning_mute,
 )
-from seisops.preconditioners.shotwise import ShotWise
+from seisops.inversion.preconditioners.model_space import depth_scaling, illumination, smoothing, taper, top_mute
+from seisops.inversion.preconditioners.shotwise import ShotWise
 
 __all__ = [
     "ShotWise",

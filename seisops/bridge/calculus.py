@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from pylops import LinearOperator
 
 from seisops.algebra import SeismicOperator, apply, check_finite, compose, derivative
-from seisops.linearization import Linearization
+from seisops.algebra.linearization import Linearization
 
 
 @dataclass(frozen=True)

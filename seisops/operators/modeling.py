@@ -13,8 +13,8 @@ VirtualSource   -dm ∘ ∂²u/∂t²                                   itself
 Propagation     left A right.H in one march                     right A.H left.H
 =============== =============================================== ==============================
 
-The first two are in :mod:`seisops.samplers`, the two that derivatives are made of in :mod:`seisops.scattering`;
-what solves the wave equation is here.
+The first two are in :mod:`seisops.operators.samplers`, the two that derivatives are made of in
+:mod:`seisops.operators.scattering`; what solves the wave equation is here.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seisops.algebra import Chain, SeismicOperator, ShotIndex, dependent, product
-from seisops.execution import shares_memory, threads_at_points, threads_per_shot
+from seisops.execution.shots import shares_memory, threads_at_points, threads_per_shot
 from seisops.geometry import Geometry
 from seisops.model import Model
+from seisops.operators.samplers import LRWF, Projection
+from seisops.operators.scattering import Scattering, VirtualSource
+from seisops.operators.survey_operator import Collected, SurveyOperator, wavefield_shape
 from seisops.propagators.couplings import Wavefield
 from seisops.propagators.marching import Marching, Term
-from seisops.samplers import LRWF, Projection
-from seisops.scattering import Scattering, VirtualSource
 from seisops.storage import History
-from seisops.survey import Collected, SurveyOperator, wavefield_shape
 from seisops.wavelets import warn_if_undersampled
 
 __all__ = ["LRWF", "Jacobian", "Modeling", "Projection", "Propagation", "Scattering", "VirtualSource"]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seisops.algebra import SeismicOperator, ShotIndex
-from seisops.execution import map_shots
+from seisops.execution.shots import map_shots
 from seisops.geometry import Geometry
 from seisops.model import Model
 from seisops.propagators import domain

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pylops import LinearOperator
 
-from seisops.algebra import Chain, SeismicOperator, Sum, _sum, apply, product
+from seisops.algebra.core import Chain, SeismicOperator, Sum, _sum, apply, product
 
 
 class Linearization:

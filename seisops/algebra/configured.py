@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pylops import LinearOperator
 
-from seisops.algebra import SeismicOperator, apply, derivative
-from seisops.execution import config
+from seisops.algebra.core import SeismicOperator, apply, derivative
+from seisops.execution.shots import config
 
 
 class Configured(SeismicOperator):

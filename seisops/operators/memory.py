@@ -9,12 +9,12 @@ from math import prod
 from pylops import LinearOperator
 
 from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum
-from seisops.configured import Configured
-from seisops.execution import at_once, current
-from seisops.operators import Propagation
-from seisops.scattering import Scattering
+from seisops.algebra.configured import Configured
+from seisops.execution.shots import at_once, current
+from seisops.operators.modeling import Propagation
+from seisops.operators.scattering import Scattering
+from seisops.operators.survey_operator import SurveyOperator
 from seisops.storage import estimate
-from seisops.survey import SurveyOperator
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ from pylops.linearoperator import (
 from scipy.sparse.linalg import LinearOperator as SciPyOperator
 
 if TYPE_CHECKING:
-    from seisops.linearization import Linearization
+    from seisops.algebra.linearization import Linearization
 
 ShotIndex = int | slice | Sequence[int]
 
@@ -113,7 +113,7 @@ class SeismicOperator(LinearOperator):
         return self
 
     def within(self, window) -> SeismicOperator:
-        """The same operator on a part of its model, a :class:`seisops.windows.Window`."""
+        """The same operator on a part of its model, a :class:`seisops.imaging.aperture.Window`."""
         if self.model is not None:
             raise NotImplementedError(f"{self} does not say what it is on a part of its model: leave the aperture out.")
         return self
@@ -177,7 +177,7 @@ class SeismicOperator(LinearOperator):
         Linearization
             ``value, J = op.linearize(x)``, or see :class:`Linearization`.
         """
-        from seisops.linearization import Linearization
+        from seisops.algebra.linearization import Linearization
 
         x = self._as_input(x, copy=True)
         check_finite(self, x)
@@ -198,13 +198,13 @@ class SeismicOperator(LinearOperator):
 
     def configured(self, **settings) -> SeismicOperator:
         """This operator under settings of its own, those of :func:`seisops.config`, wherever it is used."""
-        from seisops.configured import Configured
+        from seisops.algebra.configured import Configured
 
         return Configured(self, settings)
 
     def memory(self, **kwargs):
-        """Print what a product with this operator takes in memory, see :func:`seisops.memory.memory`."""
-        from seisops.memory import memory
+        """Print what a product with this operator takes in memory, see :func:`seisops.operators.memory.memory`."""
+        from seisops.operators.memory import memory
 
         return memory(self, **kwargs)
 
@@ -808,7 +808,7 @@ def shotwise(part: LinearOperator, whole: LinearOperator) -> SeismicOperator:
         return part
     raise TypeError(
         f"Cannot select shots of {describe(whole)}: {describe(part)} does not say what a shot is. Make it of one "
-        "operator for every shot with seisops.preconditioners.ShotWise, or select the shots of its other factors and "
+        "operator for every shot with so.preconditioners.ShotWise, or select the shots of its other factors and "
         "terms before."
     )
 

@@ -1,6 +1,7 @@
 r"""Objective functions with their gradients, for any optimiser; and their Hessian.
 
-Two slots stand in every objective, filled with operators of :mod:`seisops.preconditioners` or any other of PyLops:
+Two slots stand in every objective, filled with operators of :mod:`seisops.inversion.preconditioners` or others of
+PyLops:
 ``data_precon`` is a linear operator P that both records pass before they are compared, ``model_precon`` a change of
 variables M from p to the model:
 
@@ -31,9 +32,9 @@ from seisops.algebra import (
     product,
 )
 from seisops.arrays import real
-from seisops.execution import map_shots
+from seisops.execution.shots import map_shots
 from seisops.geometry import shot_indices
-from seisops.misfits import L2
+from seisops.inversion.misfits import L2
 
 Misfit = Callable[[NDArray, NDArray], tuple[float, NDArray]]
 LEAST_SQUARES = L2()
@@ -66,9 +67,10 @@ def fwi(
         The observed data. Those that stay in files until they are asked for, such as :func:`seisops.segy.read` gives
         or a dataset of h5py, are read shot by shot, by whatever process models the shot.
     misfit : callable
-        ``(d_syn, d_obs) -> value, residual`` on the records of one shot, see :mod:`seisops.misfits`.
+        ``(d_syn, d_obs) -> value, residual`` of one shot's records, see :mod:`seisops.inversion.misfits`.
     data_precon : operator on data, optional
-        P. One that selects shots, such as those of :mod:`seisops.preconditioners`, keeps a shot at a time in memory.
+        P. One that selects shots, such as those of :mod:`seisops.inversion.preconditioners`, keeps one shot at a time
+        in memory.
     model_precon : operator to ``model.shape``, optional
         M. `F` is in the model m = m0 + M p; the gradient is with respect to p.
     shots : int, slice or sequence of int, optional
@@ -210,7 +212,7 @@ def hessian(
     ----------
     F, q, d, data_precon, model_precon, shots
         As in :func:`fwi`.
-    misfit : misfit of :mod:`seisops.misfits`, or another with a method ``curvature(d_syn, d_obs)``
+    misfit : misfit of :mod:`seisops.inversion.misfits`, or another with a method ``curvature(d_syn, d_obs)``
         That method gives W as a PyLops operator.
 
     Returns
@@ -284,7 +286,7 @@ def _chosen(op: LinearOperator, shots: ShotIndex) -> list[int]:
     if not isinstance(op, SeismicOperator):
         raise TypeError(
             f"Cannot select shots of {describe(op)}: it does not say what a shot is. On records, "
-            "seisops.preconditioners.ShotWise makes an operator that does from one for every shot."
+            "so.preconditioners.ShotWise makes an operator that does from one for every shot."
         )
     return shot_indices(shots, op.nsrc)
 

@@ -15,8 +15,8 @@ from weakref import WeakKeyDictionary
 
 from tqdm.auto import tqdm
 
-from seisops import parcels
-from seisops.blas import one_thread
+from seisops.execution import parcels
+from seisops.execution.blas import one_thread
 from seisops.propagators import domain
 from seisops.storage import Auto, Storage
 

@@ -10,8 +10,8 @@ from pylops import LinearOperator
 from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum, compose, describe, product
 from seisops.arrays import real
 from seisops.geometry import Geometry
-from seisops.operators import Modeling
-from seisops.samplers import Projection
+from seisops.operators.modeling import Modeling
+from seisops.operators.samplers import Projection
 
 
 class Encoding:

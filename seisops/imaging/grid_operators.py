@@ -11,8 +11,8 @@ from scipy.ndimage import convolve1d
 from seisops.algebra import SeismicOperator, _at, apply, derivative, own, product
 from seisops.arrays import real
 from seisops.model import Model
+from seisops.operators.scattering import _select, _within
 from seisops.physics.stencil import second_derivative_weights
-from seisops.scattering import _select, _within
 
 
 class GridOperator(SeismicOperator):
@@ -88,7 +88,7 @@ class Weighting(GridOperator):
     --------
     >>> import numpy as np, seisops as so
     >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
-    >>> so.gridwise.Weighting(model)
+    >>> so.imaging.Weighting(model)
     m: (51, 41) -> (51, 41)
     """
 

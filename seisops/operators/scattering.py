@@ -27,16 +27,16 @@ from seisops.algebra import (
     shotwise,
 )
 from seisops.arrays import real
-from seisops.conditions import ADJOINT_STATE, AdjointState
-from seisops.execution import current
+from seisops.execution.shots import current
 from seisops.geometry import Geometry
 from seisops.model import Model
+from seisops.operators.conditions import ADJOINT_STATE, AdjointState
+from seisops.operators.survey_operator import Summed, SurveyOperator, wavefield_shape
 from seisops.propagators import domain
 from seisops.propagators.marching import Term
 from seisops.storage import History, Storage, estimate
 from seisops.storage.base import BLOCK
 from seisops.storage.exact import Whole
-from seisops.survey import Summed, SurveyOperator, wavefield_shape
 
 
 class Scattering(SurveyOperator):
@@ -53,7 +53,7 @@ class Scattering(SurveyOperator):
     x : array of ``op.dims``
         The background is U = op @ x. It is marched when first needed and kept as `storage` says.
     condition : imaging condition
-        What of background and wavefield makes the image, see :mod:`seisops.conditions`.
+        What of background and wavefield makes the image, see :mod:`seisops.operators.conditions`.
     storage : Storage, optional
         How the background is kept, see :mod:`seisops.storage`; that of ``so.config`` by default.
 
@@ -244,7 +244,7 @@ class VirtualSource(SurveyOperator):
     x : array
         The perturbation is op @ x, or `x` itself.
     condition : imaging condition
-        Whose linearised source it is, see :mod:`seisops.conditions`.
+        Whose linearised source it is, see :mod:`seisops.operators.conditions`.
 
     Notes
     -----

@@ -13,8 +13,8 @@ from scipy.spatial.distance import cdist
 
 from seisops.arrays import real
 from seisops.geometry import Geometry
-from seisops.preconditioners.ramps import both_ends, rise
-from seisops.preconditioners.shotwise import ShotWise
+from seisops.inversion.preconditioners.ramps import both_ends, rise
+from seisops.inversion.preconditioners.shotwise import ShotWise
 
 
 def band_pass(geometry: Geometry, corners: ArrayLike, *, dtype: DTypeLike = "float32") -> ShotWise:

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from pylops import LinearOperator
 
 from seisops.algebra import Adjoint, Chain, SeismicOperator, ShotIndex, Sum, apply, compose, derivative, describe
-from seisops.configured import Configured
-from seisops.execution import map_shots
+from seisops.algebra.configured import Configured
+from seisops.algebra.linearization import Linearization
+from seisops.execution.shots import map_shots
 from seisops.geometry import shot_indices
-from seisops.linearization import Linearization
 from seisops.model import Model
-from seisops.samplers import Projection
-from seisops.scattering import Scattering
-from seisops.survey import Collected, Summed
+from seisops.operators.samplers import Projection
+from seisops.operators.scattering import Scattering
+from seisops.operators.survey_operator import Collected, Summed
 
 # Sizes of windows are rounded up to multiples of this many cells, so that shots share fields and buffers.
 ROUNDING = 16

@@ -1,0 +1,1 @@
+"""What an adapter to another framework needs, without any framework."""

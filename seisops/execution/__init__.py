@@ -1,0 +1,1 @@
+"""How the shots of an operator are run."""

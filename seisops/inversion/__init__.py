@@ -1,0 +1,1 @@
+"""Objectives with their gradients, and what goes into them."""
