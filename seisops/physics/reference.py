@@ -25,10 +25,16 @@ class Reference:
         Time step.
     order : int
         Of the differences.
+    surface : bool
+        A free surface at the first node of the last axis, about which some fields are odd.
     """
 
-    def __init__(self, scheme: Scheme, coefficients: Mapping[str, NDArray], shape, spacing, h: float, order: int = 8):
+    def __init__(
+        self, scheme: Scheme, coefficients: Mapping[str, NDArray], shape, spacing, h: float, *, order: int = 8,
+        surface: bool = False,
+    ) -> None:  # fmt: skip
         self.scheme, self.shape, self.spacing, self.h, self.order = scheme, tuple(shape), spacing, h, order
+        self.odd = {f.name for f in scheme.fields if f.odd} if surface else set()
         self.coefficients = {k: np.broadcast_to(c, self.shape) for k, c in coefficients.items()}
 
     def march(
@@ -79,6 +85,8 @@ class Reference:
                         into[p.target] = into[p.target] + p.factor * self.operated(p.operations, values[n])
             for k, total in rhs.items():
                 ahead = 2 * now[k] - behind[k] + self.h**2 / self.coefficients[self.scheme.field(k).inertia] * total
+                if k in self.odd:
+                    ahead[..., 0] = 0
                 for p in keep:
                     if p.target == k and p.kept is None:
                         kept[p][n] = (ahead - 2 * now[k] + behind[k]) / self.h**2
@@ -87,12 +95,20 @@ class Reference:
 
     def term(self, term: Term, x: NDArray) -> NDArray:
         """The value of a term of a field `x`."""
-        return term.factor * self.operated(term.operations, x)
+        if term.field not in self.odd:
+            return term.factor * self.operated(term.operations, x)
+        # What lies above the surface is the mirror image; coefficients are nothing there, as beyond every edge.
+        above = self.order
+        mirrored = np.concatenate([-x[..., above:0:-1], x], axis=-1)
+        return term.factor * self.operated(term.operations, mirrored, above)[..., above:]
 
-    def operated(self, operations: tuple[Operation, ...], x: NDArray) -> NDArray:
-        """`operations` of an array, which is zero beyond the grid."""
+    def operated(self, operations: tuple[Operation, ...], x: NDArray, above: int = 0) -> NDArray:
+        """`operations` of an array with so many nodes `above` the grid; it is zero beyond."""
         for o in reversed(operations):
-            x = self.difference(o, x) if isinstance(o, Difference) else self.coefficients[o.coefficient] * x
+            if isinstance(o, Difference):
+                x = self.difference(o, x)
+            else:
+                x = np.pad(self.coefficients[o.coefficient], [(0, 0)] * (x.ndim - 1) + [(above, 0)]) * x
         return x
 
     def difference(self, o: Difference, x: NDArray) -> NDArray:

@@ -13,20 +13,33 @@ from seisops.physics.scheme import Difference
 
 @cache
 def weights(difference: Difference, order: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Nodes beside that of the result and what they weigh on a unit grid, accurate to `order` (Fornberg, 1988).
+    """Nodes beside that of the result and what they weigh on a unit grid, to nine digits.
+
+    Of so many Devito compiles numbers: what runs elsewhere is the same operator.
+    """
+    nodes, values = exact(difference, order)
+    return nodes, tuple(float(f"{w:.9g}") for w in values)
+
+
+def exact(difference: Difference, order: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
+    """Nodes and weights, accurate to `order` (Fornberg, 1988, Mathematics of Computation 51).
 
     The result of a shift by +1 lies half a cell after the node of its index, of one by -1 half a cell before the half
     cell of its index.
     """
-    p = order // 2
-    shift = difference.shift
-    nodes = range(-p, p + 1) if not shift else range(1 - p, p + 1) if shift > 0 else range(-p, p)
-    at = Rational(shift, 2) if shift else 0
-    # A half cell of index i lies at i + 1/2: seen from node i, index k is at k + 1/2.
-    points = [Rational(k) + (Rational(1, 2) if shift < 0 else 0) for k in nodes]
-    found = finite_diff_weights(difference.degree, points, at if shift > 0 else 0)[difference.degree][-1]
-    used = [(k, float(w)) for k, w in zip(nodes, found, strict=True) if w]
+    first, last = span(difference, order)
+    # Seen from node i, the half cell of index k is at k + 1/2.
+    points = [Rational(k) + (Rational(1, 2) if difference.shift < 0 else 0) for k in range(first, last + 1)]
+    at = Rational(1, 2) if difference.shift > 0 else 0
+    found = finite_diff_weights(difference.degree, points, at)[difference.degree][-1]
+    used = [(k, float(w)) for k, w in zip(range(first, last + 1), found, strict=True) if w]
     return tuple(k for k, _ in used), tuple(w for _, w in used)
+
+
+def span(difference: Difference, order: int) -> tuple[int, int]:
+    """The first and the last node of a difference, beside that of its result."""
+    p = order // 2
+    return (1 if difference.shift > 0 else 0) - p, (-1 if difference.shift < 0 else 0) + p
 
 
 def second_derivative_weights(order: int) -> NDArray:

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 
-from devito import Derivative, Eq, Function, Grid, Inc, SubDomain, TimeFunction
+from devito import Derivative, Eq, Function, Grid, Inc, SubDimension, SubDomain, TimeFunction
 
 from seisops.physics.layer import profile
 from seisops.physics.scheme import Difference, Operation, Port, Scheme, Stage, Term, commute
+from seisops.physics.stencil import span, weights
 
 # Cells that the widest vector instructions take at once; the rest of a strip would go cell by cell.
 VECTOR = 16
@@ -31,13 +32,18 @@ def strip_cells(absorb: int, order: int, contiguous: bool) -> int:
 class Side(SubDomain):
     """A strip of `thickness` cells at one side of the padded grid; "whole" takes all of the axis."""
 
-    def __init__(self, axis: int, side: str, thickness: int, grid: Grid) -> None:
-        self.name, self.axis, self.side, self.thickness = f"{side}{axis}", axis, side, thickness
+    def __init__(self, axis: int, side: str, thickness: int, grid: Grid, turn: int = 0) -> None:
+        self.name, self.axis, self.side, self.thickness, self.turn = f"{side}{axis}_{turn}", axis, side, thickness, turn
         super().__init__(grid=grid)
 
     def define(self, dimensions):
-        strip = dimensions[self.axis] if self.side == "whole" else (self.side, self.thickness)
-        return {d: strip if d is dimensions[self.axis] else d for d in dimensions}
+        along = dimensions[self.axis]
+        if self.side == "whole":
+            return {d: d for d in dimensions}
+        make = {"left": SubDimension.left, "right": SubDimension.right}[self.side]
+        # By the name of its dimension Devito tells a strip from one of another turn.
+        strip = make(f"i{along.name}{self.turn}", along, self.thickness)
+        return {d: strip if d is along else d for d in dimensions}
 
     def within(self, shape: tuple[int, ...], part: tuple[slice, ...]) -> tuple[slice, ...]:
         """The strip of a padded grid of `shape` in an array of the `part` of it."""
@@ -78,10 +84,16 @@ class Functions:
         self.scheme, self.grid, self.order, self.adjoint = scheme, grid, order, adjoint
         self.fields = {f.name: self._field(f) for f in scheme.fields}
         self.coefficients = {name: self._coefficient(name) for name in scheme.coefficients}
-        self.sides = {
-            axis: [Side(axis, s, strip_cells(absorb, order, contiguous=axis == grid.dim - 1), grid) for s in names]
-            for axis, names in enumerate(sides)
-        }
+        self.widths = [strip_cells(absorb, order, contiguous=axis == grid.dim - 1) for axis in range(grid.dim)]
+        self.names = sides
+
+    def sides(self, axis: int, turn: int = 0) -> list[Side]:
+        """The strips of a layer.
+
+        Devito may run what stands in the same strips in one loop, whatever it reads of its neighbours: what takes
+        differences of a memory has strips of a later `turn`.
+        """
+        return [Side(axis, side, self.widths[axis], self.grid, turn) for side in self.names[axis]]
 
     def all(self) -> Iterator[Function]:
         """Every function."""
@@ -122,9 +134,10 @@ class Functions:
     def equations(self) -> list[Eq]:
         """One time step, without what comes from outside."""
         begun: set[str] = set()
-        result = []
+        result, turns = [], _turns(self.scheme)
         for stage in _leading(self.scheme):
-            for where in [{}] if stage.strip is None else [{"subdomain": side} for side in self.sides[stage.strip]]:
+            sides = [] if stage.strip is None else self.sides(stage.strip, turns[stage])
+            for where in [{"subdomain": side} for side in sides] or [{}]:
                 result.append(self._equation(stage, stage.target in begun, where))
             begun.add(stage.target)
         return result
@@ -164,7 +177,11 @@ class Functions:
             return self.coefficients[o.coefficient] * x
         d = self.grid.dimensions[o.axis]
         x0 = {"x0": {d: d + o.shift * d.spacing / 2}} if o.shift else {}
-        return Derivative(x, (d, o.degree), fd_order=self.order, **x0)
+        # Devito's own weights have nine digits, and of order 2 it takes one side for a first derivative.
+        nodes, values = weights(o, self.order)
+        first, last = span(o, self.order)
+        row = [dict(zip(nodes, values, strict=True)).get(k, 0.0) for k in range(first, last + 1)]
+        return Derivative(x, (d, o.degree), fd_order=self.order, weights=row, **x0)
 
 
 def _leading(scheme: Scheme) -> list[Stage]:
@@ -177,3 +194,17 @@ def _leading(scheme: Scheme) -> list[Stage]:
                 place -= 1
         result.insert(place, stage)
     return result
+
+
+def _turns(scheme: Scheme) -> dict[Stage, int]:
+    """When the stages of strips may run: after those whose memories they take differences of."""
+    last: dict[str, int] = {}
+    turns = {}
+    for stage in (s for s in scheme.stages if s.strip is not None):
+        turns[stage] = max(
+            (last.get(t.field, 0) + any(isinstance(o, Difference) for o in t.operations) for t in stage.terms),
+            default=0,
+        )
+        if scheme.field(stage.target).strip is not None:
+            last[stage.target] = turns[stage]
+    return turns

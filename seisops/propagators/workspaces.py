@@ -51,7 +51,7 @@ class Workspace:
             physics.fields[f.name].data.view(np.ndarray)[side.within(self.shape, self.part)]
             for f in scheme.fields
             if f.strip is not None
-            for side in physics.sides[f.strip]
+            for side in physics.sides(f.strip)
         ]
         self.filled_with: dict[str, object] = {}
         self._bound: OrderedDict[frozenset, dict] = OrderedDict()

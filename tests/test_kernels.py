@@ -1,0 +1,62 @@
+"""A kernel is its scheme: what is compiled gives what NumPy gives, of every structure of grid and layer."""
+
+import numpy as np
+import pytest
+from zoo import DOT, error, random
+
+import seisops as so
+from seisops import checks
+from seisops.physics.layer import absorbing, profile
+from seisops.physics.reference import Reference
+from seisops.propagators.workspaces import layer_profile
+
+# Rounding of a few hundred additions in another order.
+ROUNDING = 1e-13
+
+# Shape, cells of the layer, order, free surface: strips that are apart, that meet, one alone, and none.
+STRUCTURES = [
+    ((25, 21), 10, 8, False),
+    ((25, 21), 10, 8, True),
+    ((25, 21), 2, 2, False),
+    ((25, 21), 2, 2, True),
+    ((25, 24), 4, 4, True),
+    ((9, 8), 3, 4, False),
+    ((9, 10), 2, 8, True),
+    ((9, 8), 0, 2, False),
+    ((9, 8), 0, 6, True),
+    ((5, 6, 5), 1, 2, False),
+    ((6, 7, 9), 2, 4, True),
+]
+
+
+def coefficients(model, scheme):
+    found = {}
+    for name in scheme.coefficients:
+        along = profile(name)
+        if along is None:
+            found[name] = model.dt**2 / model.coefficients[name]
+        else:
+            shape = np.ones(model.ndim, int)
+            shape[along[1]] = -1
+            found[name] = layer_profile(model, *along).reshape(shape)
+    return found
+
+
+@pytest.mark.parametrize("adjoint", [False, True], ids=["forward", "transpose"])
+@pytest.mark.parametrize("shape, absorb, order, surface", STRUCTURES)
+def test_a_kernel_is_its_scheme(shape, absorb, order, surface, adjoint):
+    spacing = (10.0, 12.0, 11.0)[: len(shape)]
+    v = np.random.default_rng(1).uniform(1.5, 2.5, shape)
+    model = so.Model(
+        v=v, spacing=spacing, absorb=absorb, space_order=order, free_surface=surface, dtype="float64"
+    )  # fmt: skip
+    A = so.Modeling(model, so.Geometry(np.full((1, 1, len(shape)), 20.0), dt=2.0, t=40.0))
+    scheme = absorbing(model.medium.scheme(model.ndim), range(model.ndim) if absorb else ())
+    scheme = scheme.transpose if adjoint else scheme
+    numpy = Reference(
+        scheme, coefficients(model, scheme), model.padded_shape, spacing, model.dt, order=order, surface=surface
+    )
+    s = random(A.dims)
+    expected, _ = numpy.march({"p": s[0]}, A.dims[1], adjoint=adjoint)
+    assert error((A.H if adjoint else A) @ s, expected["p"][None]) <= ROUNDING
+    assert checks.dot_test(A, verbose=False) <= DOT["float64"]
