@@ -335,7 +335,8 @@ def jacobian(w: World, a: Node) -> Node:
     if w.rng.uniform() < 0.1:
         given = w.give(np.rint(given).astype(int))
         x = given.astype(float)
-    how = w.one_of("method", "function", "linearize")
+    # A stack of PyLops' own may be one of them, whose derivative is a function's to find.
+    how = w.one_of("method", "function", "linearize") if isinstance(a.op, SeismicOperator) else "function"
     kept = w.one_of(None, None, storage.Memory(), storage.Disk(tempfile.gettempdir()), storage.Checkpointed(2))
 
     def made():
@@ -411,7 +412,7 @@ def imaged(w: World, a: Node) -> Node:
 
 def partner(w: World, a: Node, depth: int = 1) -> Node:
     """Another operator of the same spaces."""
-    kind = w.rng.integers(4)
+    kind = w.rng.integers(4) if isinstance(a.op, SeismicOperator) else w.rng.integers(1, 3)
     if kind == 0:
         return at_another(w, a)
     if kind == 1:
@@ -498,6 +499,8 @@ def grow(w: World, tally: Counter) -> Node:
         if derivatives(a) > 2:
             break
         operation = w.one_of(*OPERATIONS)
+        if operation in (configured, at_another, shots) and not isinstance(a.op, SeismicOperator):
+            continue
         if operation is jacobian and derivatives(a) > 1:
             continue
         try:
