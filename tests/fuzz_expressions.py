@@ -424,8 +424,7 @@ def partner(w: World, a: Node, depth: int = 1) -> Node:
 
 def added(w: World, a: Node) -> Node:
     b = partner(w, a)
-    if w.rng.uniform() < 0.5:
-        c = w.scalar()
+    if (c := w.scalar()) != -1 and w.rng.uniform() < 0.5:
         return oracle.Sum(a.op + c * b.op, f"({a.text} + {c} * {b.text})", a, b, c)
     c = float(np.round(w.rng.uniform(0.3, 0.8), 3))
     return oracle.Sum(a.op - c * b.op, f"({a.text} - {c} * {b.text})", a, b, -c)
