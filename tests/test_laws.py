@@ -5,7 +5,11 @@ import pickle
 import numpy as np
 import pytest
 from pylops.utils import dottest
+<<<<<<< HEAD
 from zoo import DOT, FEW, KINDS, LISTED, NAMES, ROUNDING, ZOO, World, error, foreign, operator, random, world
+=======
+from zoo import DOT, FEW, KINDS, LISTED, NAMES, ROUNDING, World, error, operator, random, world
+>>>>>>> 82e8f0f (propagators: Take centred differences in the layer at second order too)
 
 import seisops as so
 from seisops import checks
@@ -33,6 +37,13 @@ def test_adjoint_of_the_products(name, kind):
 def test_adjoint_in_3d(name, kind):
     op = operator(name, kind)
     assert checks.dot_test(op, verbose=False) <= DOT[op.dtype.name]
+
+
+@pytest.mark.parametrize("order", [2, 4, 6, 10])
+def test_adjoint_of_every_order(order):
+    w = World(**KINDS["2d"], space_order=order)
+    for op in (w.A, w.F, w.J):
+        assert checks.dot_test(op, verbose=False) <= DOT["float64"]
 
 
 @every
