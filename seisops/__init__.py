@@ -13,6 +13,7 @@ from seisops.inversion.wavelet import estimate_wavelet
 from seisops.model import Model
 from seisops.operators import conditions
 from seisops.operators.modeling import LRWF, Jacobian, Modeling, Projection, Propagation, Scattering, VirtualSource
+from seisops.operators.survey import modeling
 from seisops.wavelets import resample, ricker
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ __all__ = [
     "imaging",
     "lsrtm",
     "misfits",
+    "modeling",
     "models",
     "no_fusion",
     "physics",
@@ -53,3 +55,8 @@ __all__ = [
     "storage",
     "wavelets",
 ]
+
+
+def __dir__() -> list[str]:
+    """Show what users need, and not the rooms it comes from."""
+    return [*__all__, "__version__"]

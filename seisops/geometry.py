@@ -42,13 +42,14 @@ class Geometry:
 
     Examples
     --------
-    >>> import numpy as np, seisops as so
-    >>> x = np.linspace(100, 900, 5)
-    >>> geometry = so.Geometry(np.stack([x, np.full(5, 20.0)], 1)[:, None], dt=2.0, t=1000.0)
+    Most surveys need one of the two shorter ways, :meth:`line` and :meth:`spread`.
+
+    >>> import seisops as so
+    >>> geometry = so.Geometry([[[100.0, 20.0]], [[300.0, 20.0]], [[500.0, 25.0]]], dt=2.0, t=1000.0)
     >>> geometry
-    Geometry(5 shots x 1 point, 501 samples of 2 ms)
+    Geometry(3 shots x 1 point, 501 samples of 2 ms)
     >>> len(geometry), geometry[1:3].shape, geometry[0].shape
-    (5, (2, 1, 501), (1, 501))
+    (3, (2, 1, 501), (1, 501))
     """
 
     def __init__(
@@ -62,6 +63,88 @@ class Geometry:
         self.positions = _positions(positions)
         self.single = False
         self._set_time(dt, t, nt)
+
+    @classmethod
+    def line(
+        cls,
+        x: ArrayLike,
+        depth: ArrayLike,
+        *,
+        y: ArrayLike | None = None,
+        dt: float,
+        t: float | None = None,
+        nt: int | None = None,
+    ) -> Geometry:
+        """Put one point in every shot: sources along a line.
+
+        Parameters
+        ----------
+        x, depth : float or array, m
+            Where shot after shot fires; what is a single number holds for all.
+        y : float or array, m, optional
+            The second horizontal axis of a survey in 3-D. A grid of sources is ``x[:, None]`` with ``y[None]``.
+        dt, t, nt
+            The time axis, as of :class:`Geometry`.
+
+        Returns
+        -------
+        Geometry
+
+        Raises
+        ------
+        ValueError
+            If the coordinates do not have one length, or the time axis is unusable.
+
+        Examples
+        --------
+        >>> import numpy as np, seisops as so
+        >>> so.Geometry.line(np.linspace(100, 900, 5), depth=20, dt=2, t=1000)
+        Geometry(5 shots x 1 point, 501 samples of 2 ms)
+        """
+        return cls(_points(x, y, depth)[:, None], dt=dt, t=t, nt=nt)
+
+    @classmethod
+    def spread(
+        cls,
+        x: ArrayLike,
+        depth: ArrayLike,
+        *,
+        nsrc: int,
+        y: ArrayLike | None = None,
+        dt: float,
+        t: float | None = None,
+        nt: int | None = None,
+    ) -> Geometry:
+        """Put the same points in every shot: receivers that stay where they are.
+
+        Parameters
+        ----------
+        x, depth : float or array, m
+            Where the receivers are; what is a single number holds for all.
+        nsrc : int
+            How many shots they record.
+        y : float or array, m, optional
+            The second horizontal axis of a survey in 3-D. A grid of receivers is ``x[:, None]`` with ``y[None]``.
+        dt, t, nt
+            The time axis, as of :class:`Geometry`.
+
+        Returns
+        -------
+        Geometry
+
+        Raises
+        ------
+        ValueError
+            If the coordinates do not have one length, or the time axis is unusable.
+
+        Examples
+        --------
+        >>> import numpy as np, seisops as so
+        >>> so.Geometry.spread(np.linspace(50, 950, 91), depth=20, nsrc=5, dt=2, t=1000)
+        Geometry(5 shots x 91 points, 501 samples of 2 ms)
+        """
+        points = _points(x, y, depth)
+        return cls(np.broadcast_to(points, (nsrc, *points.shape)), dt=dt, t=t, nt=nt)
 
     def _set_time(self, dt: float, t: float | None, nt: int | None = None) -> None:
         if not (np.isfinite(dt) and dt > 0):
@@ -88,7 +171,7 @@ class Geometry:
 
     @property
     def ragged(self) -> bool:
-        """Whether the shots differ in their number of points."""
+        """True if the shots differ in their number of points."""
         return len(set(self.counts)) > 1
 
     @property
@@ -119,7 +202,7 @@ class Geometry:
         return np.arange(self.nt) * self.dt
 
     def split(self, d: ArrayLike) -> list[NDArray]:
-        """The data of every shot as arrays (npoint, nt), from flat or shaped data."""
+        """Split flat or shaped data into the record (npoint, nt) of every shot."""
         d = np.asarray(d)
         sizes = [n * self.nt for n in self.counts]
         if d.size != sum(sizes):
@@ -128,7 +211,7 @@ class Geometry:
         return [p.reshape(-1, self.nt) for p in parts]
 
     def join(self, shots: Sequence[ArrayLike]) -> NDArray:
-        """The inverse of :meth:`split`: shot records to data of `shape`."""
+        """Join shot records into data of `shape`, the inverse of :meth:`split`."""
         shots = [np.asarray(s) for s in shots]
         expected = [(n, self.nt) for n in self.counts]
         if [s.shape for s in shots] != expected:
@@ -136,7 +219,7 @@ class Geometry:
         return np.concatenate([s.reshape(-1) for s in shots]).reshape(self.shape)
 
     def resampled(self, dt: float) -> Geometry:
-        """The same points and recording time, sampled every `dt` ms; see :func:`seisops.resample` for the series."""
+        """Sample the same points for as long every `dt` ms; :func:`seisops.resample` does it to the data."""
         other = self._copy()
         other._set_time(dt, self.t)
         return other
@@ -155,7 +238,7 @@ class Geometry:
         return self.nsrc
 
     def __getitem__(self, index: int | slice | Sequence[int]) -> Geometry:
-        """The shots that `data[index]` holds; a whole number drops the shot axis, as it does for an array."""
+        """Select the shots that `data[index]` holds; a whole number drops the shot axis, as it does for an array."""
         if self.single:
             raise IndexError(f"{self} is one shot already: it has no shot axis to index.")
         chosen = shot_indices(index, self.nsrc)
@@ -172,7 +255,7 @@ class Geometry:
 
 
 def shot_indices(index: int | slice | Sequence[int], nsrc: int) -> list[int]:
-    """The shots `index` selects among `nsrc`, as NumPy would; at least one."""
+    """List the shots `index` selects among `nsrc`, as NumPy would; at least one."""
     if isinstance(index, (bool, np.bool)) or (not isinstance(index, slice) and np.ndim(index) > 1):
         raise IndexError(f"Shots are a whole number, a slice or a list of whole numbers, not {index}.")
     try:
@@ -184,6 +267,16 @@ def shot_indices(index: int | slice | Sequence[int], nsrc: int) -> list[int]:
     return chosen
 
 
+def _points(x: ArrayLike, y: ArrayLike | None, depth: ArrayLike) -> NDArray:
+    """Positions (point, axis) from coordinates of one length, or shorter ones that hold for all points."""
+    coordinates = [np.atleast_1d(real(c, "Positions")) for c in (x, y, depth) if c is not None]
+    try:
+        return np.stack(np.broadcast_arrays(*coordinates), axis=-1).reshape(-1, len(coordinates))
+    except ValueError as error:
+        shapes = ", ".join(str(c.shape) for c in coordinates)
+        raise ValueError(f"The coordinates of points must have one length or be single numbers: {shapes}.") from error
+
+
 def _positions(positions: ArrayLike | Sequence[ArrayLike]) -> tuple[NDArray, ...]:
     shots = tuple(np.array(real(p, "Positions")) for p in positions)
     if not shots:
@@ -192,7 +285,7 @@ def _positions(positions: ArrayLike | Sequence[ArrayLike]) -> tuple[NDArray, ...
         if p.ndim != 2 or p.shape[1] not in (2, 3) or not len(p):
             raise ValueError(
                 f"Positions have axes (shot, point, axis) with 2 or 3 coordinates; shot {i} has shape {p.shape}. "
-                "Use positions[:, None] for one point per shot, positions[None] for one shot."
+                "Geometry.line takes one point for every shot, Geometry.spread the same points for all."
             )
         if not np.all(np.isfinite(p)):
             raise ValueError(f"Shot {i} has positions that are not finite.")
