@@ -10,33 +10,17 @@ variables M from p to the model:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
-
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, NDArray
 from pylops import BlockDiag, LinearOperator
 
-from seisops.algebra import (
-    Chain,
-    SeismicOperator,
-    ShotIndex,
-    Sum,
-    blocks,
-    check_finite,
-    compose,
-    dependent,
-    describe,
-    product,
-)
+from seisops.algebra import SeismicOperator, ShotIndex, compose, describe, product
 from seisops.arrays import real
 from seisops.execution.shots import map_shots
-from seisops.geometry import shot_indices
+from seisops.inversion.evaluation import Misfit, ShotGradients, behind, by_shot, evaluate, misfit_and_gradient
 from seisops.inversion.misfits import L2
+from seisops.inversion.records import chosen_shots, observed, of_shots
 
-Misfit = Callable[[NDArray, NDArray], tuple[float, NDArray]]
 LEAST_SQUARES = L2()
 
 
@@ -96,9 +80,9 @@ def fwi(
     >>> import numpy as np, seisops as so
     >>> from scipy.optimize import minimize
     >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
-    >>> src = so.Geometry([[[250, 20]]], dt=2, t=200)
-    >>> rec = so.Geometry([[[100, 55.5], [400, 55.5]]], dt=2, t=200)
-    >>> F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
+    >>> src = so.Geometry.line([250], depth=20, dt=2, t=200)
+    >>> rec = so.Geometry.spread([100, 400], depth=55.5, nsrc=1, dt=2, t=200)
+    >>> F = so.modeling(model, src, rec)
     >>> q = so.ricker(src, f0=0.02)
     >>> d = F.at(m=0.9 * model.m) @ q
     >>> value, gradient = so.fwi(F, q, d)
@@ -117,10 +101,10 @@ def fwi(
 
     if whole.separable and op.nsrc > 1:
         # A shot at a time, so that no more backgrounds and records exist than shots run at once.
-        task = _EachShot(partial(_part, misfit), op, P, q, d)
+        task = ShotGradients(misfit, op, P, q, d)
         parts = map_shots(task, op.nsrc, int(np.prod(op.model.padded_shape)))
     else:
-        parts = [_part(misfit, op, P, q, d)]
+        parts = [misfit_and_gradient(misfit, op, P, q, d)]
     total, gradient = 0.0, np.zeros(op.model.m.size)
     for value, part in parts:
         total, gradient = total + value, gradient + part
@@ -172,9 +156,9 @@ def lsrtm(
     --------
     >>> import numpy as np, seisops as so
     >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
-    >>> src = so.Geometry([[[250, 20]]], dt=2, t=200)
-    >>> rec = so.Geometry([[[100, 55.5], [400, 55.5]]], dt=2, t=200)
-    >>> F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
+    >>> src = so.Geometry.line([250], depth=20, dt=2, t=200)
+    >>> rec = so.Geometry.spread([100, 400], depth=55.5, nsrc=1, dt=2, t=200)
+    >>> F = so.modeling(model, src, rec)
     >>> J = so.Jacobian(F, so.ricker(src, f0=0.02))
     >>> d = J @ (0.01 * model.m)
     >>> M = so.preconditioners.depth_scaling(model)
@@ -182,11 +166,11 @@ def lsrtm(
     >>> so.lsrtm(J, d, -1e-9 * gradient, model_precon=M)[0] < value
     True
     """
-    op, d = _of_shots(compose(J), d, shots)
-    op, d = _behind(_precon(data_precon, shots), op, d)
+    op, d = of_shots(compose(J), d, shots)
+    op, d = behind(_precon(data_precon, shots), op, d)
     whole = op if model_precon is None else product(op, compose(model_precon))
     synthetic = np.zeros(op.shape[0]) if dm is None else whole.matvec(real(dm, "A perturbation").ravel())
-    value, residual = _evaluate(op, misfit, synthetic.reshape(op.dimsd), d)
+    value, residual = evaluate(op, misfit, synthetic.reshape(op.dimsd), d)
     return value, _pulled_back(op.rmatvec(residual), model_precon, op.dims)
 
 
@@ -234,9 +218,9 @@ def hessian(
     --------
     >>> import numpy as np, seisops as so
     >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
-    >>> src = so.Geometry([[[250, 20]]], dt=2, t=200)
-    >>> rec = so.Geometry([[[100, 55.5], [400, 55.5]]], dt=2, t=200)
-    >>> F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
+    >>> src = so.Geometry.line([250], depth=20, dt=2, t=200)
+    >>> rec = so.Geometry.spread([100, 400], depth=55.5, nsrc=1, dt=2, t=200)
+    >>> F = so.modeling(model, src, rec)
     >>> q = so.ricker(src, f0=0.02)
     >>> H = so.hessian(F, q, F.at(m=0.9 * model.m) @ q)
     >>> so.checks.dot_test(H, verbose=False) < 1e-5
@@ -248,177 +232,24 @@ def hessian(
             "that returns it as a PyLops operator."
         )
     op, q, d = observed(F, q, d, shots)
-    op, d = _behind(_precon(data_precon, shots), op, d)
+    op, d = behind(_precon(data_precon, shots), op, d)
     synthetic, J = op.linearize(q)
-    _, residual = _evaluate(op, misfit, synthetic, d)
-    W = BlockDiag([misfit.curvature(s, o) for s, o in _by_shot(op, np.asarray(synthetic, np.float64), d)])
+    _, residual = evaluate(op, misfit, synthetic, d)
+    W = BlockDiag([misfit.curvature(s, o) for s, o in by_shot(op, np.asarray(synthetic, np.float64), d)])
     H = J.H @ W @ J + J.H.jacobian(residual)
     return H if model_precon is None else product(compose(model_precon).H, H, compose(model_precon))
 
 
-# ---------------------------------------------------------------------- what they share
-
-
-def observed(F, q: ArrayLike, d: ArrayLike, shots: ShotIndex | None = None) -> tuple[SeismicOperator, NDArray, Data]:
-    """F, the source and the data of the chosen shots."""
-    op = dependent(F)
-    q = real(op._as_input(q), "The source", None)
-    check_finite(op, q)
-    q = q if shots is None else op.shots_in(q, _chosen(op, shots))
-    op, d = _of_shots(op, d, shots)
-    return op, q, d
-
-
-def _of_shots(op: LinearOperator, d: ArrayLike, shots: ShotIndex | None) -> tuple[LinearOperator, Data]:
-    """`op` and its data, of the chosen shots."""
-    _check_real(op)
-    if np.prod(np.shape(d)) != op.shape[0]:
-        raise ValueError(f"The data have shape {np.shape(d)}, {describe(op)} gives {op.dimsd}.")
-    d = Unread(d, range(op.nsrc)) if _stays_unread(op, d) else read(op, d)
-    if shots is None:
-        return op, d
-    chosen = _chosen(op, shots)
-    return op[chosen], _records(op, d, chosen)
-
-
-def _chosen(op: LinearOperator, shots: ShotIndex) -> list[int]:
-    """Shots of an operator, as a list."""
-    if not isinstance(op, SeismicOperator):
-        raise TypeError(
-            f"Cannot select shots of {describe(op)}: it does not say what a shot is. On records, "
-            "so.preconditioners.ShotWise makes an operator that does from one for every shot."
-        )
-    return shot_indices(shots, op.nsrc)
-
-
-@dataclass(frozen=True)
-class Unread:
-    """Records of `shots`, which stay where they are until they are asked for."""
-
-    data: Any
-    shots: Sequence[int]
-
-    def __getitem__(self, chosen: Sequence[int]) -> Unread:
-        shots = [self.shots[i] for i in chosen]
-        # What another process gets tells of no other shots; and a slice is what every lazy array understands.
-        return Unread(self.data[shots[0] : shots[0] + 1], [0]) if len(shots) == 1 else Unread(self.data, shots)
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
-        return np.asarray(np.concatenate([np.ravel(self.data[i : i + 1]) for i in self.shots]), dtype)
-
-
-Data = NDArray | Unread
-
-
-def _stays_unread(op: LinearOperator, d: ArrayLike) -> bool:
-    """Whether `d` is no array, but hands out the records of a shot."""
-    if isinstance(d, np.ndarray) or not hasattr(d, "__getitem__") or not getattr(op, "separable", False):
-        return False
-    return tuple(getattr(d, "shape", ())) == op.dimsd and len(d) == op.nsrc > 1
-
-
-def read(op: LinearOperator, d: ArrayLike) -> NDArray:
-    """The data as an array, which is real and finite."""
-    d = real(d, "The data", None)
-    if not np.all(np.isfinite(d)):
-        raise ValueError(f"The data have {int(np.sum(~np.isfinite(d)))} samples that are not finite.")
-    return d.reshape(op.dimsd)
-
-
-def _records(op: LinearOperator, d: Data, chosen: Sequence[int]) -> Data:
-    return d[chosen] if isinstance(d, Unread) else op.shots_out(d, chosen)
-
-
-def _part(
-    misfit: Misfit, op: SeismicOperator, P: LinearOperator | None, source: NDArray, d: Data
-) -> tuple[float, NDArray]:
-    """The misfit of one shot and its gradient in the model, flat."""
-    op, d = _behind(P, op, d)
-    synthetic, J = op.linearize(source)
-    value, residual = _evaluate(op, misfit, synthetic, d)
-    return value, J.rmatvec(residual)
-
-
-@dataclass(frozen=True)
-class _EachShot:
-    """A function of an operator, one on its records, what it takes and what was observed, shot by shot."""
-
-    function: Callable[..., tuple]
-    op: SeismicOperator
-    P: SeismicOperator | None
-    x: NDArray
-    d: Data
-
-    def __call__(self, i: int) -> tuple:
-        return self.function(*self._part(i))
-
-    def only(self, i: int) -> _EachShot:
-        return _EachShot(self.function, *self._part(i))
-
-    def _part(self, i: int) -> tuple:
-        P = None if self.P is None else self.P[[i]]
-        return self.op[[i]], P, self.op.shots_in(self.x, [i]), _records(self.op, self.d, [i])
-
-
 def _precon(P: LinearOperator | None, shots: ShotIndex | None) -> LinearOperator | None:
-    """The part of P that acts on the chosen shots."""
+    """Restrict P to the chosen shots."""
     if P is None:
         return None
     P = compose(P)
-    return P if shots is None else P[_chosen(P, shots)]
-
-
-def _behind(P: LinearOperator | None, op: LinearOperator, d: Data) -> tuple[LinearOperator, NDArray]:
-    """P op and P d, the latter in double precision whatever the records are kept in."""
-    d = read(op, d).astype(np.float64)
-    if P is None:
-        return op, d
-    _check_real(P)
-    return product(P, op), P.matvec(d.ravel()).reshape(P.dimsd)
-
-
-def _check_real(op: LinearOperator) -> None:
-    if np.issubdtype(op.dtype, np.complexfloating):
-        raise TypeError(
-            f"A misfit is of real records, {describe(op)} is complex: take its real and imaginary part apart."
-        )
-
-
-def _evaluate(op: LinearOperator, misfit: Misfit, d_syn: NDArray, d_obs: NDArray) -> tuple[float, NDArray]:
-    """The misfit of all shots and its gradient in the synthetic records, flat."""
-    value, residuals = 0.0, []
-    for s, d in _by_shot(op, np.asarray(d_syn, np.float64), np.asarray(d_obs, np.float64)):
-        part, residual = misfit(s, d)
-        if np.shape(residual) != s.shape:
-            raise ValueError(f"{misfit!r} gives a residual of shape {np.shape(residual)} for records of {s.shape}.")
-        part, residual = (real(x, f"What {misfit!r} gives") for x in (part, residual))
-        if not (np.isfinite(part) and np.all(np.isfinite(residual))):
-            raise ValueError(f"{misfit!r} gives a value or a residual that is not finite.")
-        value += float(part)
-        residuals.append(np.ravel(residual))
-    return value, np.concatenate(residuals)
-
-
-def _by_shot(op: LinearOperator, *data: NDArray) -> list[tuple[NDArray, ...]]:
-    """The records of every shot, or all of them where `op` does not tell shots apart."""
-    stacked = blocks(op)
-    if stacked[0][1] is not op:
-        return [s for part, row in stacked for s in _by_shot(row, *(np.ravel(d)[part] for d in data))]
-    last = end(op, 0)
-    if not getattr(last, "separable", False) or last.nsrc == 1:
-        return [data]
-    return [tuple(last.shots_out(d, [i]) for d in data) for i in range(last.nsrc)]
-
-
-def end(op: LinearOperator, i: int) -> LinearOperator:
-    """The factor that makes the output of `op` (0), or takes its input (-1)."""
-    while isinstance(op, (Chain, Sum)):
-        op = op.factors[i] if isinstance(op, Chain) else op.terms[0]
-    return op
+    return P if shots is None else P[chosen_shots(P, shots)]
 
 
 def _pulled_back(gradient: NDArray, M: LinearOperator | None, shape: tuple[int, ...]) -> NDArray:
-    """M.H gradient."""
+    """Pull a gradient in the model back through the change of variables M."""
     gradient = np.asarray(gradient, np.float64).ravel()
     if M is None:
         return gradient.reshape(shape)

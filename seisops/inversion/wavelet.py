@@ -8,7 +8,8 @@ import pylops
 from numpy.typing import ArrayLike, NDArray
 
 from seisops.algebra import Adjoint, SeismicOperator
-from seisops.inversion.objectives import end, observed, read
+from seisops.inversion.evaluation import end
+from seisops.inversion.records import observed, read
 from seisops.operators.modeling import Projection
 from seisops.wavelets import UndersampledWarning
 
@@ -53,9 +54,9 @@ def estimate_wavelet(
     --------
     >>> import numpy as np, seisops as so
     >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
-    >>> src = so.Geometry([[[250, 20]]], dt=2, t=300)
-    >>> rec = so.Geometry([[[100, 55.5], [400, 55.5]]], dt=2, t=300)
-    >>> F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
+    >>> src = so.Geometry.line([250], depth=20, dt=2, t=300)
+    >>> rec = so.Geometry.spread([100, 400], depth=55.5, nsrc=1, dt=2, t=300)
+    >>> F = so.modeling(model, src, rec)
     >>> d = F @ so.ricker(src, f0=0.02)
     >>> q = so.estimate_wavelet(F, np.zeros(src.shape), d)
     >>> bool(np.linalg.norm(F @ q - d) < 0.01 * np.linalg.norm(d))
