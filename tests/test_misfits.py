@@ -152,9 +152,9 @@ def test_the_hilbert_transform_of_a_cosine_is_a_sine():
     # The envelope of an oscillation is its amplitude.
     t = np.linspace(-30, 30, 601)
     window = np.exp(-((t / 8) ** 2))
-    turned = so.misfits._hilbert((window * np.cos(3 * t))[None])
+    turned = so.misfits.traces.hilbert_transform((window * np.cos(3 * t))[None])
     assert np.abs(turned - window * np.sin(3 * t)).max() <= 1e-3
-    H = np.stack([so.misfits._hilbert(row) for row in np.eye(41)])
+    H = np.stack([so.misfits.traces.hilbert_transform(row) for row in np.eye(41)])
     assert np.abs(H + H.T).max() <= 1e-15
 
 
