@@ -2,7 +2,7 @@
 
 from seisops import algebra, checks, imaging, models, physics, plot, segy, storage, wavelets
 from seisops.algebra import compose, no_fusion
-from seisops.execution.shots import config
+from seisops.execution.config import config
 from seisops.geometry import Geometry
 from seisops.imaging.aperture import aperture
 from seisops.imaging.encoding import Encoding, reciprocal

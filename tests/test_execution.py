@@ -15,7 +15,7 @@ from zoo import ROUNDING, Elsewhere, Stored, diagonal, error, normal, operator, 
 
 import seisops as so
 from seisops import checks
-from seisops.execution import parcels
+from seisops.execution import pickles
 from seisops.storage import Disk, Half
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -146,7 +146,7 @@ def test_few_models_are_remembered():
     with so.config(executor=there):
         for scale in (1.0, 1.01, 1.02, 1.03):
             _ = F.at(m=scale * F.model.m) @ q
-    assert len(parcels._known) == parcels.REMEMBERED
+    assert len(pickles._known) == pickles.REMEMBERED
 
 
 def test_errors_come_back_and_leave_all_usable(processes):

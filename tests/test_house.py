@@ -96,7 +96,7 @@ def test_the_random_numbers_are_left_alone():
 
 
 def test_settings_end_with_their_block():
-    from seisops.execution import shots as execution
+    from seisops.execution import config as execution
 
     before = execution._config.get()
     with so.config(progress=True) as inside:

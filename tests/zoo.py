@@ -15,7 +15,7 @@ import numpy as np
 import pylops
 
 import seisops as so
-from seisops.execution import parcels
+from seisops.execution import pickles
 from seisops.propagators.points import PointWeights
 
 # What a dot test may leave: rounding of sums over about 1e5 products, in either precision.
@@ -310,12 +310,12 @@ class Elsewhere(Executor):
 
     def __init__(self, forgets: bool = False) -> None:
         self.forgets, self.parcels = forgets, []
-        parcels._known.clear()
+        pickles._known.clear()
 
     def submit(self, function, *args):
         self.parcels += args
         if self.forgets:
-            parcels._known.clear()
+            pickles._known.clear()
         future = Future()
         future.set_result(function(*args))
         return future

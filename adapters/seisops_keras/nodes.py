@@ -20,7 +20,7 @@ from seisops import compose, config
 from seisops.algebra import describe
 from seisops.bridge import calculus as bridge
 from seisops.bridge.calculus import Inputs, Keeper, Partial
-from seisops.execution.shots import DEFAULT, current
+from seisops.execution.config import DEFAULT, current
 from seisops_keras import shim, spec
 
 # Forward products in graphs whose wavefields wait for a backward; the oldest is dropped and marched again.

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pylops import LinearOperator
 
 from seisops.algebra.core import SeismicOperator, apply, derivative
-from seisops.execution.shots import config
+from seisops.execution.config import config
 
 
 class Configured(SeismicOperator):

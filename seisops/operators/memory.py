@@ -10,7 +10,8 @@ from pylops import LinearOperator
 
 from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum
 from seisops.algebra.configured import Configured
-from seisops.execution.shots import at_once, current
+from seisops.execution.config import current
+from seisops.execution.cores import at_once
 from seisops.operators.modeling import Propagation
 from seisops.operators.scattering import Scattering
 from seisops.operators.survey_operator import SurveyOperator

@@ -26,7 +26,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seisops.algebra import Chain, SeismicOperator, ShotIndex, dependent, product
-from seisops.execution.shots import shares_memory, threads_at_points, threads_per_shot
+from seisops.execution.cores import threads_at_points, threads_per_shot
+from seisops.execution.shots import shares_memory
 from seisops.geometry import Geometry
 from seisops.model import Model
 from seisops.operators.samplers import LRWF, Projection

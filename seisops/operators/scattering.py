@@ -27,7 +27,7 @@ from seisops.algebra import (
     shotwise,
 )
 from seisops.arrays import real
-from seisops.execution.shots import current
+from seisops.execution.config import current
 from seisops.geometry import Geometry
 from seisops.model import Model
 from seisops.operators.conditions import ADJOINT_STATE, AdjointState

@@ -1,4 +1,4 @@
-"""What travels to another process: a task without the models in it, and the models where they are not known yet."""
+"""Pickles for other processes: a task without the models in it, and the models where they are not known yet."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Parcel:
     models: dict[str, bytes]
 
     def light(self) -> Parcel:
-        """The same without models, for a process that has them."""
+        """Leave the models out, for a process that has them."""
         return replace(self, models={})
 
 
@@ -43,7 +43,7 @@ class Missing:
 
 
 def pack(thing: object) -> Parcel:
-    """`thing` with the models it refers to."""
+    """Pickle `thing`, and apart from it the models it refers to."""
     file = io.BytesIO()
     packer = _Packer(file)
     packer.dump(thing)
@@ -51,7 +51,7 @@ def pack(thing: object) -> Parcel:
 
 
 def unpack(parcel: Parcel) -> object:
-    """What was packed, or Missing."""
+    """Return what was packed, or Missing."""
     for name, model in parcel.models.items():
         if name not in _known:
             _known[name] = pickle.loads(model)
