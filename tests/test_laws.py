@@ -5,11 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from pylops.utils import dottest
-<<<<<<< HEAD
 from zoo import DOT, FEW, KINDS, LISTED, NAMES, ROUNDING, ZOO, World, error, foreign, operator, random, world
-=======
-from zoo import DOT, FEW, KINDS, LISTED, NAMES, ROUNDING, World, error, operator, random, world
->>>>>>> 82e8f0f (propagators: Take centred differences in the layer at second order too)
 
 import seisops as so
 from seisops import checks
