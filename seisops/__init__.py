@@ -1,7 +1,7 @@
 """Seismic modelling and inversion as linear algebra."""
 
 from seisops import algebra, checks, imaging, models, physics, plot, segy, storage, wavelets
-from seisops.algebra import compose, no_fusion
+from seisops.algebra import Jacobian, compose, no_fusion
 from seisops.execution.config import config
 from seisops.geometry import Geometry
 from seisops.imaging.aperture import aperture
@@ -12,7 +12,11 @@ from seisops.inversion.objectives import fwi, hessian, lsrtm
 from seisops.inversion.wavelet import estimate_wavelet
 from seisops.model import Model
 from seisops.operators import conditions
-from seisops.operators.modeling import LRWF, Jacobian, Modeling, Projection, Propagation, Scattering, VirtualSource
+from seisops.operators.lrwf import LRWF
+from seisops.operators.modeling import Modeling
+from seisops.operators.projection import Projection
+from seisops.operators.propagation import Propagation
+from seisops.operators.scattering import Scattering, VirtualSource
 from seisops.operators.survey import modeling
 from seisops.wavelets import resample, ricker
 

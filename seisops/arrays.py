@@ -1,4 +1,4 @@
-"""What users hand in, as arrays of real numbers."""
+"""What users hand in, as arrays of real numbers that are ours."""
 
 from __future__ import annotations
 
@@ -12,3 +12,22 @@ def real(x: ArrayLike, what: str, dtype: DTypeLike | None = np.float64) -> NDArr
     if np.iscomplexobj(x):
         raise TypeError(f"{what} must be real, not {x.dtype}: take the real and the imaginary part apart.")
     return x if dtype is None else x.astype(dtype, copy=False)
+
+
+def real_type(dtype: DTypeLike) -> np.dtype:
+    """The type of the real part of numbers of a type."""
+    return np.zeros(0, dtype).real.dtype
+
+
+def own(x: ArrayLike, dtype: np.dtype | None = None) -> NDArray:
+    """A copy of `x`, in `dtype` at least, that does not change when `x` does; `x` itself where that cannot change."""
+    x = np.asarray(x)
+    dtype = x.dtype if dtype is None else np.result_type(x, dtype)
+    base: object = x
+    while isinstance(base, np.ndarray) and not base.flags.writeable:
+        base = base.base
+    if base is None and x.dtype == dtype:
+        return x
+    x = np.array(x, dtype)
+    x.flags.writeable = False
+    return x

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from zoo import ROUNDING, error, random, world
 
 import seisops as so
-from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum, compose, fuse
+from seisops.algebra import Adjoint, Chain, Constant, SeismicOperator, Sum, compose, fuse
 
 # Products of a few matrices of small whole numbers: rounding of the scalars only.
 EXACT = 1e-13
 
 
-class Dense(SeismicOperator):
+class Dense(Constant):
     """A matrix among the operators of this library."""
 
     def __init__(self, matrix, name="D"):
@@ -351,17 +351,25 @@ def test_a_mismatch_names_both():
         a @ M
 
 
-def test_what_an_operator_lacks_is_said():
-    class Half(SeismicOperator):
-        pass
+# What every operator must say.
+CONTRACT = {
+    "_forward": lambda self, x: x,
+    "_transposed": lambda self, y: y,
+    "_at": lambda self, model: self,
+    "derivative": lambda self, this, tail, x: None,
+}
 
-    op = Half((3,), (2,), np.float64)
-    for call, words in (
-        (lambda: op @ np.ones(3), "Half has no forward"),
-        (lambda: op.H @ np.ones(2), "Half has no adj"),
-    ):
-        with pytest.raises(TypeError, match=words):
-            call()
+
+@pytest.mark.parametrize("forgotten", CONTRACT)
+def test_an_operator_that_forgets_a_part_of_the_contract_is_not_made(forgotten):
+    said = {name: method for name, method in CONTRACT.items() if name != forgotten}
+    assert (type("Whole", (SeismicOperator,), CONTRACT)((3,), (3,), float) @ np.ones(3)).sum() == 3
+    with pytest.raises(TypeError, match=rf"Half.* abstract method '?{forgotten}"):
+        type("Half", (SeismicOperator,), said)((3,), (3,), float)
+
+
+def test_what_an_operator_lacks_is_said():
+    op = Dense(matrix(2, 3))
     for call in (lambda: op[0], lambda: op.shots_in(np.ones(3), 0), lambda: op.shots_out(np.ones(2), 0)):
         with pytest.raises(TypeError, match="has no shots to select"):
             call()

@@ -10,7 +10,7 @@ from zoo import DOT, KINDS, NAMES, ROUNDING, SLOPE, ZOO, Elsewhere, World, error
 
 import seisops as so
 from seisops import checks
-from seisops.imaging.aperture import Limited, _projections
+from seisops.imaging.aperture import Aperture, projections
 
 # Wider than the surveys of a shot, so that all of its points are within the window of any two of them.
 BUFFER = 110.0
@@ -119,7 +119,7 @@ WITHOUT = ("Pw A Pw.H", "Jh Jh.H", "F[1]", "Stack", "BlockDiag", "VStack", "HSta
 def bounded(name: str) -> bool:
     """Whether an aperture takes an entry."""
     op = operator(name)
-    points = any(True for _ in _projections(op))
+    points = any(True for _ in projections(op))
     return (
         {op.takes, op.gives} <= {"data", "grid"}
         and points
@@ -189,6 +189,14 @@ def test_what_does_not_say_what_it_is_on_a_part_is_refused(wide):
 
         def _forward(self, x):
             return self.model.m.mean() * x
+
+        _transposed = _forward
+
+        def _at(self, model):
+            return Scaled(self.dims, self.dimsd, np.float64, model)
+
+        def derivative(self, this, tail, x):
+            raise NotImplementedError
 
     op = Scaled(wide.F.dimsd, wide.F.dimsd, np.float64, wide.model) @ wide.F
     with pytest.raises(NotImplementedError, match=r"Scaled.*does not say what it is on a part of its model"):
@@ -284,7 +292,7 @@ def test_refusals(wide):
     F = so.aperture(wide.F, BUFFER)
     with pytest.raises(NotImplementedError, match="Put the whole product under one aperture"):
         (F.H @ F).jacobian(wide.q)
-    assert isinstance(F.jacobian(wide.q), Limited)
+    assert isinstance(F.jacobian(wide.q), Aperture)
 
 
 def test_objectives_of_an_aperture_that_adds_shots_up():

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from pylops import LinearOperator
 
-from seisops.algebra.core import SeismicOperator, apply, derivative
+from seisops.algebra.calculus import derivative
+from seisops.algebra.linearization import Linearization
+from seisops.algebra.nodes import Node
+from seisops.algebra.operator import SeismicOperator, apply
 from seisops.execution.config import config
 
 
-class Configured(SeismicOperator):
+class Configured(Node):
     """An operator that runs under its own settings, wherever it is used; made by ``op.configured(...)``.
 
     Its adjoint, its shots and its derivatives run under them too. It does not fuse with what it is multiplied by:
@@ -20,57 +22,38 @@ class Configured(SeismicOperator):
     def __init__(self, op: SeismicOperator, settings: dict) -> None:
         with config(**settings):
             super().__init__(op.dims, op.dimsd, op.dtype, op.model)
-        self.op, self.settings = op, settings
-        self.separable, self.sums_shots, self.samples = op.separable, op.sums_shots, False
+        self.op, self.settings, self.parts = op, settings, (op,)
         self.takes, self.gives, self.sampled = op.takes, op.gives, op.sampled
 
-    @property
-    def nsrc(self) -> int:
-        """Number of shots."""
-        return self.op.nsrc
+    def rebuild(self, parts):
+        return Configured(*parts, self.settings)
 
-    def _again(self, op: SeismicOperator) -> Configured:
-        return Configured(op, self.settings)
-
-    def _forward(self, x: NDArray) -> NDArray:
+    def _forward(self, x):
         with config(**self.settings):
             return apply(self.op, x)
 
-    def _transposed(self, y: NDArray) -> NDArray:
+    def _transposed(self, y):
         with config(**self.settings):
             return apply(self.op.H, y)
 
     def _adjoint(self):
-        return self._again(self.op.H)
+        return self.rebuild([self.op.H])
 
-    def _at(self, model):
-        return self._again(self.op._at(model))
-
-    def within(self, window):
-        return self._again(self.op.within(window))
-
-    def conj(self):
-        return self._again(self.op.conj())
-
-    def __getitem__(self, index):
-        return self._again(self.op[index])
-
-    def shots_in(self, x, index):
-        return self.op.shots_in(x, index)
-
-    def shots_out(self, y, index):
-        return self.op.shots_out(y, index)
-
-    def linearize(self, x):
+    def linearize(self, x) -> Linearization:
         """``op @ x`` with its derivative, under the operator's settings."""
         with config(**self.settings):
             return self.op.linearize(x)
 
-    def derivative(self, this, tail: LinearOperator | None, x: NDArray) -> LinearOperator | None:
+    def derivative(self, this, tail: LinearOperator | None, x) -> LinearOperator | None:
         with config(**self.settings):
             inner = derivative(self.op if this is self else this.op, tail, np.asarray(x))
-        return None if inner is None else self._again(inner)
+        return None if inner is None else self.rebuild([inner])
 
     @property
     def sentence(self) -> str:
         return f"({self.op.sentence}).configured({', '.join(self.settings)})"
+
+
+def configured(op: SeismicOperator, **settings) -> Configured:
+    """This operator under settings of its own, those of :func:`seisops.config`, wherever it is used."""
+    return Configured(op, settings)

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pylops import LinearOperator
 
-from seisops.algebra.core import Chain, SeismicOperator, Sum, _sum, apply, product
+from seisops.algebra.calculus import behind, derivatives, differentiable
+from seisops.algebra.nodes import Chain, Sum
+from seisops.algebra.operator import SeismicOperator, apply
+from seisops.algebra.rules import total
+from seisops.arrays import real_type
 
 
 class Linearization:
-    """A product ``op @ x`` and its derivatives around it, on marches done once.
+    """A product ``op @ x`` and its derivatives around it, on marches done once: ``value, J = op.linearize(x)``.
 
-    The value leaves the background wavefield that J needs; one transposed march gives the gradients
-    with respect to both x and m.
+    The value leaves the background wavefield that J needs; one transposed march gives the gradients with respect to
+    both x and m. Each way in which operators are composed has its own subclass.
 
     Parameters
     ----------
@@ -25,18 +30,93 @@ class Linearization:
     Attributes
     ----------
     value : array of ``op.dimsd``
+    varies : bool
+        Whether the operator depends on m.
     """
+
+    varies = True
 
     def __init__(self, op: SeismicOperator, x: NDArray) -> None:
         self.op, self.x = op, x
-        if isinstance(op, Sum):
-            self.terms = [Linearization(t, x) if isinstance(t, SeismicOperator) else t for t in op.terms]
-            values = (t.value if isinstance(t, Linearization) else apply(t, x) for t in self.terms)
-            self.value = sum(value.reshape(op.dimsd) for value in values)
-            return
-        self.chain = op if isinstance(op, Chain) else Chain([op])
-        self.parts = dict(self.chain._derivatives(None, x))
         self.value = self._run().reshape(op.dimsd)
+
+    def __iter__(self) -> Iterator:
+        return iter((self.value, self.J))
+
+    @cached_property
+    def J(self) -> LinearOperator:
+        """The Jacobian at x, on the background this product left."""
+        found = self._jacobian()
+        if found is None:
+            raise ValueError(f"{self.op} does not depend on m: its Jacobian is zero.")
+        return found
+
+    def pull(self, y: NDArray) -> tuple[NDArray, NDArray]:
+        """``op.H @ y`` and ``J.H @ y``, the gradients in x and in m, in the marches of the first.
+
+        Of a complex `y` there are two, as wavefields are real.
+        """
+        y = self.op.H._as_input(y)
+        y = y.astype(np.result_type(y, real_type(self.op.dtype)), copy=False)
+        if np.iscomplexobj(y) and not np.issubdtype(self.op.dtype, np.complexfloating):
+            (x, m), (ix, im) = self.pull(y.real), self.pull(y.imag)
+            return x + 1j * ix, m + 1j * im
+        gx, gm = self._pull(y)
+        return gx.reshape(self.op.dims), gm
+
+    @property
+    def constant(self) -> NDArray:
+        """The gradient in m of what does not depend on it."""
+        return np.zeros(() if self.op.model is None else self.op.model.shape, self.op.dtype)
+
+    def _run(self) -> NDArray:
+        raise NotImplementedError
+
+    def _jacobian(self) -> LinearOperator | None:
+        raise NotImplementedError
+
+    def _pull(self, y: NDArray) -> tuple[NDArray, NDArray]:
+        raise NotImplementedError
+
+
+class OfSum(Linearization):
+    """The linearisations of all terms."""
+
+    def _run(self):
+        self.terms = [linearization(t, self.x) if isinstance(t, SeismicOperator) else t for t in self.op.terms]
+        self.known = [t for t in self.terms if isinstance(t, Linearization)]
+        values = (t.value if isinstance(t, Linearization) else apply(t, self.x) for t in self.terms)
+        return sum(value.reshape(self.op.dimsd) for value in values)
+
+    @property
+    def varies(self) -> bool:
+        """Whether any term does."""
+        return any(t.varies for t in self.known)
+
+    def _jacobian(self):
+        return total([t.J for t in self.known if t.varies])
+
+    def _pull(self, y):
+        constant = self.constant
+        pulled = [t.pull(y.ravel()) if isinstance(t, Linearization) else (apply(t.H, y), constant) for t in self.terms]
+        return sum(gx.reshape(self.op.dims) for gx, _ in pulled), sum(gm for _, gm in pulled)
+
+
+class OfProduct(Linearization):
+    """The marches of a product, each of which keeps the background of its derivative."""
+
+    def _run(self):
+        self.chain = self.op if isinstance(self.op, Chain) else Chain([self.op])
+        self.parts = dict(derivatives(self.chain, None, self.x))
+        z = self.x
+        for f, _, _, background in self._steps():
+            z = apply(f, z) if background is None else f.forward_keeping(z.reshape(f.dims), background)
+        return self.chain.scaled(z)
+
+    @property
+    def varies(self) -> bool:
+        """Whether any factor does."""
+        return bool(self.parts)
 
     def _steps(self):
         """The factors as they run, each with the position of its derivative, that derivative and its background."""
@@ -50,58 +130,19 @@ class Linearization:
             background = d.factors[-1].op if isinstance(d, Chain) and hasattr(f, "forward_keeping") else None
             yield f, position, d, background
 
-    def _run(self) -> NDArray:
-        z = self.x
-        for f, _, _, background in self._steps():
-            z = apply(f, z) if background is None else f.forward_keeping(z.reshape(f.dims), background)
-        return self.chain._scaled(z)
+    def _jacobian(self):
+        return total([behind(self.chain, i, d) for i, d in self.parts.items()])
 
-    def __iter__(self):
-        return iter((self.value, self.J))
-
-    @cached_property
-    def J(self) -> LinearOperator:
-        """The Jacobian at x, on the background this product left."""
-        if isinstance(self.op, Sum):
-            found = [t.J for t in self.terms if isinstance(t, Linearization) and t.varies]
-        else:
-            factors = self.chain.factors
-            found = [product(*factors[:i], d, scale=self.chain.scale) for i, d in self.parts.items()]
-        if not found:
-            raise ValueError(f"{self.op} does not depend on m: its Jacobian is zero.")
-        return _sum(found)
-
-    @property
-    def varies(self) -> bool:
-        """Whether the operator depends on m."""
-        if isinstance(self.op, Sum):
-            return any(isinstance(t, Linearization) and t.varies for t in self.terms)
-        return bool(self.parts)
-
-    def pull(self, y: NDArray) -> tuple[NDArray, NDArray]:
-        """``op.H @ y`` and ``J.H @ y``, the gradients in x and in m, in the marches of the first.
-
-        Of a complex `y` there are two, as wavefields are real.
-        """
-        y = self.op.H._as_input(y)
-        y = y.astype(np.result_type(y, self.op.dtype.type(0).real), copy=False)
-        if np.iscomplexobj(y) and not np.issubdtype(self.op.dtype, np.complexfloating):
-            (x, m), (ix, im) = self.pull(y.real), self.pull(y.imag)
-            return x + 1j * ix, m + 1j * im
-        constant = np.zeros(() if self.op.model is None else self.op.model.shape, self.op.dtype)
-        if isinstance(self.op, Sum):
-            pulled = [t.pull(y) if isinstance(t, Linearization) else (apply(t.H, y), constant) for t in self.terms]
-            return sum(gx.reshape(self.op.dims) for gx, _ in pulled), sum(gm for _, gm in pulled)
+    def _pull(self, y):
         if np.issubdtype(self.op.dtype, np.complexfloating):
             # Wavefields are real: those of the adjoint's two parts are marched for each product.
-            return apply(self.op.H, y), apply(self.J.H, y) if self.varies else constant
-        gradient = constant
+            return apply(self.op.H, y), apply(self.J.H, y) if self.varies else self.constant
+        gradient = self.constant
         steps = list(self._steps())
         # A sampler that depends on m is inside a fused factor: its part of the product rule runs by itself.
         for i in self.parts.keys() - {position for _, position, _, _ in steps}:
-            part = product(*self.chain.factors[:i], self.parts[i], scale=self.chain.scale)
-            gradient = gradient + apply(part.H, y)
-        y = self.chain.H._scaled(y)
+            gradient = gradient + apply(behind(self.chain, i, self.parts[i]).H, y)
+        y = self.chain.H.scaled(y)
         for f, _, d, background in reversed(steps):
             if background is not None:
                 y, part = f.transposed_imaging(y.reshape(f.dimsd), background)
@@ -110,4 +151,24 @@ class Linearization:
             if d is not None:
                 gradient = gradient + apply(d.H, y)
             y = apply(f.H, y)
-        return y.reshape(self.op.dims), gradient
+        return y, gradient
+
+
+def linearization(op: SeismicOperator, x: NDArray) -> Linearization:
+    """The linearisation of any operator at an array that it takes as it is."""
+    return (OfSum if isinstance(op, Sum) else OfProduct)(op, x)
+
+
+def linearize(op: SeismicOperator, x: ArrayLike) -> Linearization:
+    """``op @ x`` with its derivative, sharing the marches that the value, J and J.H have in common.
+
+    Parameters
+    ----------
+    x : array of `dims` (or flat)
+
+    Returns
+    -------
+    Linearization
+        ``value, J = op.linearize(x)``, or see :class:`Linearization`.
+    """
+    return linearization(op, differentiable(op, x))

@@ -27,8 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pylops import LinearOperator
 
-from seisops.algebra import SeismicOperator, apply, check_finite, compose, derivative
-from seisops.algebra.linearization import Linearization
+from seisops.algebra import Linearization, SeismicOperator, apply, check_finite, compose, derivative
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import pylops
 from numpy.typing import ArrayLike, NDArray
 from pylops import LinearOperator
 
-from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum, compose, describe, product
+from seisops.algebra import Adjoint, Chain, Constant, SeismicOperator, Sum, compose, describe, product
 from seisops.arrays import real
 from seisops.geometry import Geometry
 from seisops.operators.modeling import Modeling
-from seisops.operators.samplers import Projection
+from seisops.operators.projection import Projection
 
 
 class Encoding:
@@ -114,7 +114,7 @@ def _shared_receivers(rec: Geometry) -> NDArray:
     return first
 
 
-class _Sources(SeismicOperator):
+class _Sources(Constant):
     """The points of all shots in every encoded shot, weighted."""
 
     def __init__(self, weights: NDArray, geometry: Geometry, dtype: np.dtype) -> None:

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from pylops import LinearOperator
 from scipy.ndimage import convolve1d
 
-from seisops.algebra import SeismicOperator, _at, apply, derivative, own, product
-from seisops.arrays import real
+from seisops.algebra import SeismicOperator, apply, derivative, product, tree
+from seisops.arrays import own, real
 from seisops.model import Model
 from seisops.operators.scattering import _select, _within
 from seisops.physics.stencil import second_derivative_weights
@@ -62,6 +62,9 @@ class Laplacian(GridOperator):
         along = (convolve1d(x, weights / d**2, axis=axis, mode="constant") for axis, d in enumerate(self.model.spacing))
         return sum(along)
 
+    def derivative(self, this, tail, x):
+        return None
+
     def _at(self, model):
         return Laplacian(model)
 
@@ -96,6 +99,7 @@ class Weighting(GridOperator):
         super().__init__(model)
         z = None if z is None else real(z, "What makes weights", None)
         self.name = "m" if z is None else "D"
+        self.parts = () if op is None else (op,)
         self.op, self.z = op, None if z is None else own(z, model.dtype)
 
     @property
@@ -120,7 +124,7 @@ class Weighting(GridOperator):
         return self.weights * x
 
     def _at(self, model):
-        return Weighting(model, self.op and _at(self.op, model), self.z)
+        return Weighting(model, self.op and tree.at(self.op, model), self.z)
 
     def within(self, window):
         if self.op is None:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from seisops.algebra import Adjoint, SeismicOperator
 from seisops.inversion.evaluation import end
 from seisops.inversion.records import observed, read
-from seisops.operators.modeling import Projection
+from seisops.operators.projection import Projection
 from seisops.wavelets import UndersampledWarning
 
 

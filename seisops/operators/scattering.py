@@ -16,17 +16,17 @@ from seisops.algebra import (
     Chain,
     SeismicOperator,
     ShotIndex,
-    _at,
-    _sampled,
     apply,
     derivative,
     describe,
     fuse,
-    own,
     product,
     shotwise,
+    tree,
 )
-from seisops.arrays import real
+from seisops.algebra.fusion import sampled
+from seisops.algebra.operator import Footprint
+from seisops.arrays import own, real
 from seisops.execution.config import current
 from seisops.geometry import Geometry
 from seisops.model import Model
@@ -100,8 +100,9 @@ class Scattering(SurveyOperator):
             raise ValueError(f"The background is a wavefield {self.dims}; {describe(op)} gives none such.")
         self.name = condition.symbol
         # A perturbation radiates as the background does that it meets.
-        self.sampled = (None, _sampled(op)[0])
+        self.sampled = (None, sampled(op)[0])
         self.op, self.x, self.condition = op, own(x, model.dtype), condition
+        self.parts = () if op is None else (op,)
         self.storage = current().storage if storage is None else storage
         self._kept: dict[int, History] = {}
         self._lock = threading.RLock()
@@ -111,7 +112,7 @@ class Scattering(SurveyOperator):
         return Scattering(model, geometry, op, x, condition=self.condition, storage=self.storage)
 
     def _at(self, model):
-        return self._like(model, self.geometry, self.op and _at(self.op, model), self.x)
+        return self._like(model, self.geometry, self.op and tree.at(self.op, model), self.x)
 
     def within(self, window):
         return self._like(window.model, self.geometry, *_within(self.op, self.x, window))
@@ -139,6 +140,9 @@ class Scattering(SurveyOperator):
         self.__dict__.update(state, _lock=threading.RLock())
 
     # --- the background
+
+    def footprint(self, nsrc):
+        return Footprint(wave=self.wave(), backgrounds=[self])
 
     @cached_property
     def chosen(self) -> Storage:
@@ -269,13 +273,14 @@ class VirtualSource(SurveyOperator):
         self.name = "V"
         self.takes = self.gives = "wavefields"
         self.op, self.x, self.condition = op, own(x, model.dtype), condition
+        self.parts = () if op is None else (op,)
 
     def _like(self, model: Model, geometry: Geometry, op, x: NDArray) -> VirtualSource:
         """The same with another perturbation."""
         return VirtualSource(model, geometry, op, x, condition=self.condition)
 
     def _at(self, model):
-        return self._like(model, self.geometry, self.op and _at(self.op, model), self.x)
+        return self._like(model, self.geometry, self.op and tree.at(self.op, model), self.x)
 
     def within(self, window):
         op, x = (None, window.crop(self.x)) if self.op is None else _within(self.op, self.x, window)

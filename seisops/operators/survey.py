@@ -5,7 +5,8 @@ from __future__ import annotations
 from seisops.algebra import SeismicOperator
 from seisops.geometry import Geometry
 from seisops.model import Model
-from seisops.operators.modeling import Modeling, Projection
+from seisops.operators.modeling import Modeling
+from seisops.operators.projection import Projection
 
 
 def modeling(model: Model, src: Geometry, rec: Geometry) -> SeismicOperator:

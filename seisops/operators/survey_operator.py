@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seisops.algebra import SeismicOperator, ShotIndex
+from seisops.algebra.operator import Footprint
 from seisops.execution.shots import map_shots
 from seisops.geometry import Geometry
 from seisops.model import Model
@@ -50,6 +51,9 @@ class SurveyOperator(SeismicOperator):
     def wave(self, adjoint: bool = False, make=None) -> Wave:
         """What a history of one shot's wavefield, or of its part here, is of, and how it is marched."""
         return Wave(self.nt, domain.shape(self.model), self.dtype, self.model.dt, adjoint, make)
+
+    def footprint(self, nsrc):
+        return Footprint(wave=self.wave())
 
     def _each(self, task) -> Iterator:
         return map_shots(task, self.nsrc, int(np.prod(self.model.padded_shape)))

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from numpy.typing import DTypeLike
 from pylops import LinearOperator
 
-from seisops.algebra import SeismicOperator, ShotIndex
+from seisops.algebra import Constant, ShotIndex
 from seisops.arrays import real
 from seisops.geometry import Geometry, shot_indices
 
 
-class ShotWise(SeismicOperator):
+class ShotWise(Constant):
     r"""A PyLops operator on the records of every shot, which remains one when shots are selected.
 
     .. math:: d_i \mapsto P_i\, d_i

@@ -1,0 +1,107 @@
+"""What the factors of a product are to one another: neighbours that fit, and propagations that run as one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from math import isclose
+
+from pylops import LinearOperator
+
+from seisops.algebra.operator import SeismicOperator, describe, word
+
+_fusion: ContextVar[bool] = ContextVar("fusion", default=True)
+
+
+@contextmanager
+def no_fusion():
+    """Run every factor by itself, through wavefields in memory: slow, and the oracle for fused products.
+
+    Examples
+    --------
+    >>> import seisops as so
+    >>> with so.no_fusion():
+    ...     pass
+    """
+    token = _fusion.set(False)
+    try:
+        yield
+    finally:
+        _fusion.reset(token)
+
+
+def fuses() -> bool:
+    """Whether products run fused here."""
+    return _fusion.get()
+
+
+def fuse(factors: Sequence[LinearOperator]) -> tuple[LinearOperator, ...]:
+    """Replace every ``[sampler] A [sampler.H]`` by the propagation that computes it in one go."""
+    result: list[LinearOperator] = []
+    waiting = list(factors)
+    while waiting:
+        f = waiting.pop(0)
+        if getattr(f, "propagates", False):
+            left = result.pop() if result and getattr(result[-1], "samples", False) else None
+            behind = getattr(waiting[0], "adjoint_of", None) if waiting else None
+            right = waiting.pop(0).adjoint_of if behind is not None and behind.samples else None
+            f = f.propagation(left, right)
+        result.append(f)
+    return tuple(result)
+
+
+def phrase(factors: Sequence[LinearOperator]) -> str:
+    """A product as it is written, with the source's name for what stands on the source side of A or A.H."""
+
+    def named(i: int, f: LinearOperator) -> str:
+        before, after = factors[i - 1] if i else None, factors[i + 1] if i + 1 < len(factors) else None
+        turned = getattr(f, "adjoint_of", None)
+        if turned is not None and getattr(before, "propagates", False) and before.adjoint_of is None:
+            return f"{turned.source_name or turned.sentence}.H"
+        if getattr(f, "source_name", None) and getattr(after, "propagates", False) and after.adjoint_of is not None:
+            return f.source_name
+        return word(f)
+
+    return " @ ".join(named(i, f) for i, f in enumerate(factors))
+
+
+def check_neighbours(left: LinearOperator, right: LinearOperator) -> None:
+    """Refuse a product of operators whose shapes or grids differ."""
+    if left.shape[1] != right.shape[0]:
+        raise ValueError(
+            f"Cannot multiply {describe(left)} by {describe(right)}: the left takes {left.dims}, the right gives "
+            f"{right.dimsd}. Operators of one product need the same shots, model grid and recording time t."
+        )
+    a, b = getattr(left, "model", None), getattr(right, "model", None)
+    if a is not None and b is not None and a is not b and a.grid_key != b.grid_key:
+        raise ValueError(
+            f"Cannot multiply {describe(left)} by {describe(right)}: their models have different grids, {a} and {b}."
+        )
+
+
+def sampled(op: LinearOperator) -> tuple[float | None, float | None]:
+    """The sampling intervals of the data that the wavefields of any operator belong to."""
+    return getattr(op, "sampled", (None, None))
+
+
+def sampled_along(op: SeismicOperator, factors: Sequence[LinearOperator]) -> tuple[float | None, float | None]:
+    """The sampling intervals at both ends of a product, refused where wavefields on the way are of two."""
+    stretches: list[float | None] = [None]
+    for f in factors:
+        gives, takes = sampled(f)
+        stretches[-1] = agreed(op, stretches[-1], gives)
+        if gives or takes or f.shape[0] != f.shape[1]:
+            stretches.append(takes)
+    return stretches[0], stretches[-1]
+
+
+def agreed(op: SeismicOperator, a: float | None, b: float | None) -> float | None:
+    """The one sampling interval of wavefields that meet in `op`."""
+    if a is not None and b is not None and not isclose(a, b, rel_tol=1e-6):
+        raise ValueError(
+            f"In {op} wavefields of data every {a:g} ms meet those of data every {b:g} ms: amplitudes would be wrong "
+            f"by a factor of {max(a / b, b / a) ** 0.5:.4g}. Make one of the samplers with geometry.resampled(dt), and "
+            "its series with so.resample(q, geometry, dt)."
+        )
+    return b if a is None else a
