@@ -7,9 +7,10 @@ import pylops
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zoo import ROUNDING, error, random, world
+from zoo import DOT, ROUNDING, error, random, world
 
 import seisops as so
+from seisops import checks
 from seisops.algebra import Adjoint, Chain, Constant, SeismicOperator, Sum, compose, fuse
 
 # Products of a few matrices of small whole numbers: rounding of the scalars only.
@@ -501,3 +502,13 @@ def test_shots_by_tuple():
     w = world("2d")
     K = w.E.jacobian(w.w)
     assert np.array_equal(K[(1, 0)] @ w.dm, K[[1, 0]] @ w.dm)
+
+
+def test_a_real_operator_of_pylops_takes_complex_wavefields_whole():
+    w = world("2d")
+    phase = pylops.Diagonal(np.exp(1j * random(w.F.shape[0])), dtype="complex128")
+    rotated = phase @ (w.F @ w.q).ravel()
+    op = so.compose(w.M @ so.compose(phase @ w.F))
+    expected = w.M @ rotated.real + 1j * (w.M @ rotated.imag)
+    assert error(np.abs(op @ w.q.ravel() - expected) + 1, np.ones(len(expected))) <= ROUNDING
+    assert checks.dot_test(op, verbose=False) <= DOT["float64"]

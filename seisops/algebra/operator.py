@@ -236,6 +236,9 @@ def apply(op: LinearOperator, x: NDArray) -> NDArray:
     x = x.astype(np.result_type(x, real_type(op.dtype)), copy=False)
     if isinstance(op, SeismicOperator) and x.dtype.kind != "c":
         return op._forward(x.reshape(op.dims)).reshape(op.dimsd)
+    if x.dtype.kind == "c" and op.dtype.kind != "c":
+        # Real operators of PyLops drop what is imaginary.
+        return apply(op, x.real) + 1j * apply(op, x.imag)
     return op.matvec(x.reshape(-1)).reshape(op.dimsd)
 
 
