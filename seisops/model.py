@@ -236,6 +236,11 @@ class Model:
         values |= {name: self.dt**2 / values[name] for name in inertias}
         return {name: _freeze(x.astype(self.dtype)) for name, x in values.items()}
 
+    @cached_property
+    def slowest(self) -> float:
+        """The slowest speed, km/s."""
+        return float(self.medium.evaluate(self.medium.speed, self._parameters).astype(self.dtype).min())
+
     # ------------------------------------------------------------------ other models
 
     def at(self, **parameters: ArrayLike) -> Model:
@@ -282,7 +287,7 @@ class Model:
         return other
 
     def __getstate__(self) -> dict:
-        return {k: x for k, x in self.__dict__.items() if k not in ("_spelled", "coefficients")}
+        return {k: x for k, x in self.__dict__.items() if k not in ("_spelled", "coefficients", "slowest")}
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state, _spelled={})

@@ -164,7 +164,7 @@ def warn_if_undersampled(model: Model, geometry: Geometry, q: NDArray) -> None:
     energy = np.cumsum((np.abs(np.fft.rfft(q / largest, axis=-1)) ** 2).sum(axis=0))
     frequency = np.fft.rfftfreq(geometry.nt, geometry.dt)[np.searchsorted(energy, 0.99 * energy[-1])]
     needed = POINTS_PER_WAVELENGTH.get(model.space_order, 3)
-    found = float(model.v.min()) / max(frequency, 1e-12) / max(model.spacing)
+    found = model.slowest / max(frequency, 1e-12) / max(model.spacing)
     if found < needed:
         warnings.warn(
             f"The wavelet reaches {1000 * frequency:.1f} Hz: {found:.1f} grid points in the shortest wavelength, where "

@@ -23,6 +23,7 @@ Geophysics 67. P. Shen and W. Symes, 2008, Automatic velocity analysis via shot 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -35,35 +36,35 @@ from seisops.propagators.marching import Term
 from seisops.storage import History
 
 
-@dataclass(frozen=True)
-class AdjointState:
-    """The second time difference of the background with the wavefield: the gradient of a misfit."""
+class Condition(ABC):
+    """What of a background and a wavefield makes an image.
 
-    symbol = "S"
+    A subclass is frozen and hashable, and has a `symbol` for the sentence of a product.
+    """
+
+    symbol: str
+
+    @property
+    @abstractmethod
+    def coupling(self) -> Coupling:
+        """How a kernel images, and scatters off an image."""
+
+    @property
+    @abstractmethod
+    def reverse(self) -> Condition:
+        """The condition with the wavefields in each other's place."""
+
+    @abstractmethod
+    def filling(self, history: History) -> Term:
+        """The measurement of a march that fills `history` with what is kept of its wavefield."""
+
+    @abstractmethod
+    def kept_of(self, u: NDArray, h: float) -> NDArray:
+        """What is kept of a wavefield in memory, of time step `h`; a symmetric operator."""
 
     def dims(self, model: Model) -> tuple[int, ...]:
         """Shape of an image."""
         return model.shape
-
-    @property
-    def coupling(self) -> Coupling:
-        """How a kernel images, and scatters off an image."""
-        return Scattering()
-
-    @property
-    def reverse(self) -> AdjointState:
-        """The condition with the wavefields in each other's place."""
-        return self
-
-    @staticmethod
-    def filling(history: History) -> Term:
-        """The measurement of a march that fills `history` with what is kept of its wavefield."""
-        return Term(SecondDifference(), history=history)
-
-    @staticmethod
-    def kept_of(u: NDArray, h: float) -> NDArray:
-        """What is kept of a wavefield in memory, of time step `h`."""
-        return second_time_difference(u, h)
 
     def padded(self, model: Model, dm: NDArray) -> NDArray:
         """A perturbation as it scatters, on the padded grid."""
@@ -83,17 +84,36 @@ class AdjointState:
 
 
 @dataclass(frozen=True)
+class AdjointState(Condition):
+    """The second time difference of the background with the wavefield: the gradient of a misfit."""
+
+    symbol = "S"
+
+    @property
+    def coupling(self):
+        return Scattering()
+
+    @property
+    def reverse(self):
+        return self
+
+    def filling(self, history):
+        return Term(SecondDifference(), history=history)
+
+    def kept_of(self, u, h):
+        return second_time_difference(u, h)
+
+
+@dataclass(frozen=True)
 class Correlation(AdjointState):
     """The background itself with the wavefield: a part of the inverse-scattering condition."""
 
     symbol = "C"
 
-    @staticmethod
-    def filling(history):
+    def filling(self, history):
         return Term(Wavefield(), history=history)
 
-    @staticmethod
-    def kept_of(u, h):
+    def kept_of(self, u, h):
         return u
 
 

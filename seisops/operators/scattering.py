@@ -30,7 +30,7 @@ from seisops.arrays import own, real
 from seisops.execution.config import current
 from seisops.geometry import Geometry
 from seisops.model import Model
-from seisops.operators.conditions import ADJOINT_STATE, AdjointState
+from seisops.operators.conditions import ADJOINT_STATE, Condition
 from seisops.operators.survey_operator import Summed, SurveyOperator, wavefield_shape
 from seisops.propagators import domain
 from seisops.propagators.marching import Term
@@ -89,7 +89,7 @@ class Scattering(SurveyOperator):
         op: SeismicOperator | None,
         x: NDArray,
         *,
-        condition: AdjointState = ADJOINT_STATE,
+        condition: Condition = ADJOINT_STATE,
         storage: Storage | None = None,
     ) -> None:
         x = real(x, "What makes a background", None)
@@ -265,7 +265,7 @@ class VirtualSource(SurveyOperator):
     """
 
     def __init__(
-        self, model: Model, geometry: Geometry, op, x: NDArray, *, condition: AdjointState = ADJOINT_STATE
+        self, model: Model, geometry: Geometry, op, x: NDArray, *, condition: Condition = ADJOINT_STATE
     ) -> None:
         x = real(x, "What makes a perturbation", None)
         shape = wavefield_shape(model, geometry)
@@ -296,7 +296,7 @@ class VirtualSource(SurveyOperator):
         dm = self.x if self.op is None else apply(self.op, self.x)
         return dm.real.reshape(self.condition.dims(self.model)).astype(self.dtype)
 
-    def _radiated(self, condition: AdjointState, u: NDArray) -> NDArray:
+    def _radiated(self, condition: Condition, u: NDArray) -> NDArray:
         padded = condition.padded(self.model, self.perturbation)
         kept = (condition.kept_of(ui, self.model.dt) for ui in self._shotwise(u))
         return np.stack([-condition.scattered(padded, g) for g in kept]).reshape(self.dims)

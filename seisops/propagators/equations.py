@@ -23,9 +23,18 @@ from seisops.physics.stencil import span, weights
 VECTOR = 16
 
 
-def strip_cells(absorb: int, order: int, contiguous: bool) -> int:
-    """Cells of the strip a layer lives on: as far as its derivatives reach, along the contiguous axis whole vectors."""
-    reach = absorb + order // 2
+def depth(scheme: Scheme, axis: int) -> int:
+    """How many differences along `axis` a stage of its layer takes of one another."""
+    terms = (t for stage in scheme.stages if stage.strip == axis for t in stage.terms)
+    return max([1, *(sum(isinstance(o, Difference) and o.axis == axis for o in t.operations) for t in terms)])
+
+
+def strip_cells(absorb: int, order: int, contiguous: bool, deep: int = 1) -> int:
+    """Cells of the strip a layer lives on: as far as its differences reach, `deep` of them of one another.
+
+    Along the contiguous axis whole vectors.
+    """
+    reach = absorb + deep * order // 2
     return -(-reach // VECTOR) * VECTOR if contiguous else reach
 
 
@@ -84,7 +93,7 @@ class Functions:
         self.scheme, self.grid, self.order, self.adjoint = scheme, grid, order, adjoint
         self.fields = {f.name: self._field(f) for f in scheme.fields}
         self.coefficients = {name: self._coefficient(name) for name in scheme.coefficients}
-        self.widths = [strip_cells(absorb, order, contiguous=axis == grid.dim - 1) for axis in range(grid.dim)]
+        self.widths = [strip_cells(absorb, order, a == grid.dim - 1, depth(scheme, a)) for a in range(grid.dim)]
         self.names = sides
 
     def sides(self, axis: int, turn: int = 0) -> list[Side]:

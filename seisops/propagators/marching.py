@@ -16,7 +16,7 @@ from seisops.physics import Medium
 from seisops.physics.layer import absorbing
 from seisops.physics.scheme import Receiver, Scheme
 from seisops.propagators import domain
-from seisops.propagators.equations import strip_cells
+from seisops.propagators.equations import depth, strip_cells
 from seisops.propagators.kernels import Coupling, KernelSpec, float_environment, kernel, quiet, runs_threaded
 from seisops.propagators.points import PointWeights
 from seisops.propagators.workspaces import workspaces
@@ -252,15 +252,14 @@ def _here(term: Term, fields: dict, model: Model) -> Term:
 
 def _spec(model: Model, adjoint: bool, threaded: bool, source: Term, measures: list[Term]) -> KernelSpec:
     sides = []
+    scheme = _scheme(model.medium, model.ndim, frozenset(a for a, w in enumerate(model.pad_widths) if any(w)), adjoint)
     for axis, (before, after) in enumerate(model.pad_widths):
         present = tuple(s for s, n in (("left", before), ("right", after)) if n)
-        cells = strip_cells(model.absorb, model.space_order, contiguous=axis == model.ndim - 1)
+        cells = strip_cells(model.absorb, model.space_order, axis == model.ndim - 1, depth(scheme, axis))
         overlap = len(present) * cells > model.padded_shape[axis]
         sides.append(("whole",) if overlap else present)
-    layers = frozenset(axis for axis, names in enumerate(sides) if names)
     return KernelSpec(
-        scheme=_scheme(model.medium, model.ndim, layers, adjoint),
-        ndim=model.ndim, dtype=model.dtype.name, space_order=model.space_order, absorb=model.absorb,
+        scheme=scheme, ndim=model.ndim, dtype=model.dtype.name, space_order=model.space_order, absorb=model.absorb,
         sides=tuple(sides), free_surface=model.free_surface, adjoint=adjoint, threaded=threaded,
         source=source.coupling, measures=tuple(t.coupling for t in measures),
     )  # fmt: skip

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from seisops.model import Model
 from seisops.physics.layer import profile
 from seisops.propagators import domain
+from seisops.propagators.equations import depth
 from seisops.propagators.kernels import FieldSet, KernelSpec
 
 # Amplitude reflection of the layer at vertical incidence in the continuous limit.
@@ -39,7 +40,8 @@ class Workspace:
     """The fields of one kernel on one grid, for one shot at a time."""
 
     def __init__(self, spec: KernelSpec, model: Model) -> None:
-        self.fields = FieldSet(spec, domain.grid(model, spec.reach))
+        layers = (spec.absorb + depth(spec.scheme, axis) * spec.space_order // 2 for axis in range(spec.ndim))
+        self.fields = FieldSet(spec, domain.grid(model, max(spec.reach, *layers)))
         self.shape, self.part = model.padded_shape, domain.slices(model)
         physics, scheme = self.fields.physics, spec.scheme
         self.waves = {f.name: view(physics.fields[f.name]) for f in scheme.fields if f.strip is None}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import psutil
 
-from seisops.storage.base import Storage, Wave
+from seisops.storage.base import History, Storage, Wave
 from seisops.storage.checkpointed import Checkpointed
 from seisops.storage.exact import Memory
 
@@ -36,3 +36,11 @@ class Auto(Storage):
         """What to use for the backgrounds of `nsrc` shots."""
         budget = BUDGET_FRACTION * psutil.virtual_memory().available if self.budget is None else self.budget
         return Memory() if nsrc * wave.nbytes <= budget else Checkpointed()
+
+    def history(self, wave: Wave) -> History:
+        """A history of one shot, as if it were alone."""
+        return self.chosen(wave, 1).history(wave)
+
+    def nbytes(self, wave: Wave) -> int:
+        """Bytes of memory that the history of a shot holds, as if it were alone."""
+        return self.chosen(wave, 1).nbytes(wave)

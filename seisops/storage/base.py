@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,7 +54,7 @@ class Wave:
         return self.nt * self.step_bytes
 
 
-class History:
+class History(ABC):
     """One shot's background: written in the direction of its march, read in either.
 
     Attributes
@@ -69,16 +70,16 @@ class History:
     # Where the march that fills it should put a block; None leaves that to the march.
     buffer: NDArray | None = None
 
-    def before(self, start: int, marching) -> None:
+    def before(self, start: int, marching) -> None:  # noqa: B027, most have nothing to do
         """The march that fills this history is about to run the block from `start`."""
 
+    @abstractmethod
     def write(self, start: int, stop: int, g: NDArray) -> None:
         """Take over the steps from `start` to `stop`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def read(self, start: int, stop: int, out: NDArray) -> None:
         """Give the steps from `start` to `stop`."""
-        raise NotImplementedError
 
     @contextmanager
     def reading(self, adjoint: bool, buffer: NDArray | None = None) -> Iterator[History]:
@@ -86,16 +87,16 @@ class History:
         yield self
 
 
-class Storage:
+class Storage(ABC):
     """How a background is kept; a subclass says what it holds and how much that is."""
 
+    @abstractmethod
     def history(self, wave: Wave) -> History:
         """A history of one shot."""
-        raise NotImplementedError
 
+    @abstractmethod
     def nbytes(self, wave: Wave) -> int:
         """Bytes of memory that the history of a shot holds."""
-        raise NotImplementedError
 
     def chosen(self, wave: Wave, nsrc: int) -> Storage:
         """What to use for the backgrounds of `nsrc` shots: itself, unless it leaves that open."""

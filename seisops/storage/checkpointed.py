@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -119,6 +120,9 @@ class _Checkpoints(History):
     def write(self, start: int, stop: int, g: NDArray) -> None:
         """Nothing: it is marched again."""
 
+    def read(self, start: int, stop: int, out: NDArray) -> None:
+        raise TypeError("The steps are marched again for each of those who read them: enter `reading` first.")
+
     def take(self) -> dict[int, list]:
         """The states the first march left, for the one reader that gets them."""
         with self._lock:
@@ -164,17 +168,17 @@ class _Replay(History):
         if not np.may_share_memory(out, self.g):
             out[...] = self.g[: stop - start]
 
+    @abstractmethod
     def passed(self, k: int) -> bool:
         """Whether block `k` lies behind, as for a reader that is itself run again."""
-        raise NotImplementedError
 
+    @abstractmethod
     def begin(self) -> None:
         """Stand before the first block again."""
-        raise NotImplementedError
 
+    @abstractmethod
     def seek(self, k: int) -> None:
         """Have block `k` at hand."""
-        raise NotImplementedError
 
 
 class _Following(_Replay):
