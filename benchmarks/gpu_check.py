@@ -27,7 +27,7 @@ def modelling(shape, dtype: str, steps: int):
     extent = (np.array(shape) - 1) * 10.0
     src = so.Geometry([rng.uniform(0.2, 0.8, (1, len(shape))) * extent], dt=4.0, t=t)
     rec = so.Geometry([rng.uniform(0.1, 0.9, (100, len(shape))) * extent], dt=4.0, t=t)
-    F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
+    F = so.modeling(model, src, rec)
     return F, so.ricker(src, f0=0.010)
 
 

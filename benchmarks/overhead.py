@@ -42,9 +42,9 @@ def main() -> None:
     model = so.Model(v=np.linspace(1.5, 4.0, nz) * np.ones((nx, 1)), spacing=10.0)
     t = (args.steps - 17) * model.dt
     x = np.linspace(23.0, (nx - 1) * 10 - 23.0, args.receivers)
-    src = so.Geometry([[[x[len(x) // 2] + 1.7, 23.0]]], dt=4.0, t=t)
-    rec = so.Geometry(np.stack([x, np.full(len(x), 33.0)], 1)[None], dt=4.0, t=t)
-    F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
+    src = so.Geometry.line(x[len(x) // 2] + 1.7, depth=23.0, dt=4.0, t=t)
+    rec = so.Geometry.spread(x, depth=33.0, nsrc=1, dt=4.0, t=t)
+    F = so.modeling(model, src, rec)
     q = so.ricker(src, f0=0.010)
     d, J = F.linearize(q)
     dm = 0.01 * model.m

@@ -48,15 +48,10 @@ def seisops_jobs(v, spacing, src, rec, wavelet, dt, steps) -> dict[str, Callable
     model = so.Model(v=v, spacing=spacing, dt=dt, vmax=float(v.max()))
     # As many steps of computation as the others take; data at the computational step.
     t = (steps - 17) * dt
-    geometries = [so.Geometry(x, dt=dt, t=t) for x in (src, rec)]
-    Pr, Ps, A = (
-        so.Projection(model, geometries[1]),
-        so.Projection(model, geometries[0]),
-        so.Modeling(model, geometries[1]),
-    )
-    assert A.nt == steps
-    F = Pr @ A @ Ps.H
-    q = so.wavelets.broadcast(geometries[0], wavelet[: geometries[0].nt])
+    src, rec = (so.Geometry(x, dt=dt, t=t) for x in (src, rec))
+    assert so.Modeling(model, rec).nt == steps
+    F = so.modeling(model, src, rec)
+    q = so.wavelets.broadcast(src, wavelet[: src.nt])
     d = np.zeros(F.dimsd, np.float32)
     J = F.jacobian(q)
     dm = 0.01 * model.m

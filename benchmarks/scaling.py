@@ -19,11 +19,11 @@ def modelling(shape, *, nsrc: int, steps: int, spacing: float = 10.0):
     model = so.Model(v=v, spacing=spacing)
     t = (steps - 17) * model.dt
     x = np.linspace(40.0, (shape[0] - 5) * spacing, nsrc)
-    middle = [np.full(nsrc, spacing * (n // 2)) for n in shape[1:-1]]
-    positions = np.stack([np.rint(x / spacing) * spacing, *middle, np.full(nsrc, 2 * spacing)], axis=1)
-    src = so.Geometry(positions[:, None], dt=4.0, t=t)
-    rec = so.Geometry(np.repeat(positions[None], nsrc, axis=0), dt=4.0, t=t)
-    F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
+    x = np.rint(x / spacing) * spacing
+    y = spacing * (shape[1] // 2) if len(shape) == 3 else None
+    src = so.Geometry.line(x, y=y, depth=2 * spacing, dt=4.0, t=t)
+    rec = so.Geometry.spread(x, y=y, depth=2 * spacing, nsrc=nsrc, dt=4.0, t=t)
+    F = so.modeling(model, src, rec)
     return F, so.ricker(src, f0=0.008), np.zeros(F.dimsd, np.float32)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 SHOT = """
 import numpy as np, seisops as so
 model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
-src = so.Geometry([[[250.0, 20.0]]], dt=2, t=200)
-(so.Projection(model, src) @ so.Modeling(model, src) @ so.Projection(model, src).H) @ so.ricker(src, f0=0.02)
+src = so.Geometry.line(250.0, depth=20.0, dt=2, t=200)
+so.modeling(model, src, src) @ so.ricker(src, f0=0.02)
 """
 PROGRAMS = {"import pylops": "import pylops", "import seisops": "import seisops", "first small shot": SHOT}
 

@@ -25,9 +25,9 @@ def scene(cells, steps):
     model = so.Model(v=np.linspace(1.5, 4.0, nz) * np.ones((nx, 1)), spacing=10.0)
     t = (steps - 17) * model.dt
     x = np.linspace(20.0, (nx - 3) * 10.0, 200)
-    src = so.Geometry([[[10.0 * (nx // 2), 20.0]]], dt=4.0, t=t)
-    rec = so.Geometry(np.stack([np.rint(x / 10) * 10, np.full(len(x), 30.0)], 1)[None], dt=4.0, t=t)
-    F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
+    src = so.Geometry.line(10.0 * (nx // 2), depth=20.0, dt=4.0, t=t)
+    rec = so.Geometry.spread(np.rint(x / 10) * 10, depth=30.0, nsrc=1, dt=4.0, t=t)
+    F = so.modeling(model, src, rec)
     return F, so.ricker(src, f0=0.010)
 
 

@@ -67,8 +67,7 @@ def main() -> None:
 
     data, src, rec = so.segy.read(path, source_z=depth(args.source_z), receiver_z=depth(args.receiver_z))
     model = s.model(v0)
-    Pr, Ps, A = so.Projection(model, rec), so.Projection(model, src), so.Modeling(model, rec)
-    J = so.Jacobian(Pr @ A @ Ps.H, so.ricker(src, f0))
+    J = so.Jacobian(so.modeling(model, src, rec), so.ricker(src, f0))
     print(data, src, model, sep="\n")
 
     def muted(i: int) -> np.ndarray:

@@ -28,9 +28,8 @@ def survey(s, receivers: int, duration: float) -> None:
     """Sources and receivers over the whole line, half a cell under the top of the model."""
     (nx, _), (dx, dz) = s.v.shape, s.spacing
     x = np.linspace(2.3 * dx, (nx - 3.3) * dx, receivers)
-    positions = np.stack([x, np.full(receivers, 1.6 * dz)], axis=1)
     s.src = so.Geometry(s.src.positions, dt=4.0, t=duration)
-    s.rec = so.Geometry(np.broadcast_to(positions, (s.src.nsrc, *positions.shape)), dt=4.0, t=duration)
+    s.rec = so.Geometry.spread(x, depth=1.6 * dz, nsrc=s.src.nsrc, dt=4.0, t=duration)
 
 
 def main() -> None:

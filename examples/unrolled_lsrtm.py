@@ -33,11 +33,9 @@ def survey(rng: np.random.Generator) -> tuple[so.algebra.SeismicOperator, np.nda
     v = np.broadcast_to(np.linspace(1.6, 2.6, nz), SHAPE)
     model = so.Model(v=v, spacing=SPACING)
     x = np.linspace(40.0, length - 40.0, 10) + 3.7
-    sources = np.stack([x, np.full(10, 20.0)], axis=1)[None]
-    receivers = np.stack([np.arange(nx) * SPACING, np.full(nx, 30.0)], axis=1)[None]
-    src = so.Geometry(sources, dt=4.0, t=1100.0)
-    rec = so.Geometry(receivers, dt=4.0, t=1100.0)
-    F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
+    src = so.Geometry.spread(x, depth=20.0, nsrc=1, dt=4.0, t=1100.0)
+    rec = so.Geometry.spread(np.arange(nx) * SPACING, depth=30.0, nsrc=1, dt=4.0, t=1100.0)
+    F = so.modeling(model, src, rec)
     q = so.ricker(src, F0)
     for i in range(q.shape[1]):
         q[0, i] = rng.choice([-1, 1]) * np.roll(q[0, i], rng.integers(0, 30))
