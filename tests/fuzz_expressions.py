@@ -87,6 +87,9 @@ class World:
         # A ragged survey, or one of three shots, now and then.
         self.nsrc = int(rng.choice([1, 2, 2, 2, 3]))
         self.dt = float(rng.choice([2.0, 3.0]))
+        # Surveys that do not span the model have windows that do not either.
+        self.spread = float(rng.choice([1.0, 0.2]))
+        self.middle = rng.uniform(0, 1, (self.nsrc, len(shape) - 1))
         self.rec = self.geometry(rng.integers(1, 4))
         self.src = self.geometry(1)
         self.ragged = self.geometry([int(rng.integers(1, 4)) for _ in range(self.nsrc)])
@@ -96,9 +99,11 @@ class World:
         low, high = np.array(self.model.extent).T
         spacing, rng = np.array(self.model.spacing), self.rng
         positions, on_nodes = [], rng.uniform() < 0.3
-        for k in np.broadcast_to(n, self.nsrc):
+        for middle, k in zip(self.middle, np.broadcast_to(n, self.nsrc), strict=True):
             x = rng.uniform(0.001, 0.999, (k, len(low)))
-            x = low + np.where(rng.uniform(size=x.shape) < 0.15, np.rint(x), x) * (high - low)
+            x = np.where(rng.uniform(size=x.shape) < 0.15, np.rint(x), x)
+            x[:, :-1] = middle + self.spread * (x[:, :-1] - middle)
+            x = low + x * (high - low)
             x = low + np.rint((x - low) / spacing) * spacing if on_nodes else x
             if self.model.free_surface:
                 x[:, -1] = np.maximum(x[:, -1], low[-1] + spacing[-1] * (1 if on_nodes else 0.5))
