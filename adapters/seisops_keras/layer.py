@@ -11,7 +11,9 @@ from pylops import LinearOperator
 
 from seisops import compose
 from seisops.algebra import describe
-from seisops.bridge import calculus as bridge
+from seisops.arrays import real_type
+from seisops.bridge.arguments import check_input
+from seisops.bridge.parameters import broadcast, names_of
 from seisops_keras import spec
 
 match keras.backend.backend():
@@ -30,7 +32,7 @@ __all__ = ["Layer", "apply"]
 
 @keras.saving.register_keras_serializable(package="seisops")
 class Layer(keras.layers.Layer):
-    """An operator as a layer: ``layer(x)`` or ``layer(x, m=m)``.
+    """An operator as a layer: ``layer(x)``, ``layer(x, m=m)`` or ``layer(x, v=v)``.
 
     Parameters
     ----------
@@ -46,7 +48,8 @@ class Layer(keras.layers.Layer):
     Notes
     -----
     The shape of `x` ends with ``op.dims``, that of `m` (squared slowness, s²/km²) with ``op.model.shape``. What stands
-    before is batch, of unknown size too; one m without batch axes serves all.
+    before is batch, of unknown size too; one m without batch axes serves all. The medium's parameters go by any name
+    that ``op.model.at`` takes, the velocity ``v=v`` among them.
 
     Saved in a `.keras` file the operator is its parts, as JSON without code, so that loading it is safe: it needs
     ``import seisops_keras`` and no custom objects. Operators of PyLops have no such form: saving a model of them
@@ -79,10 +82,10 @@ class Layer(keras.layers.Layer):
         self.supports_jit = False
         self.op = op
 
-    def call(self, x, m=None):
+    def call(self, x, m=None, **parameters):
         """See the class."""
         self._warn_of_precision(x)
-        return keras.ops.cast(apply(self.op, self._in_precision(x), m), self._output_dtype)
+        return keras.ops.cast(apply(self.op, self._in_precision(x), m, **parameters), self._output_dtype)
 
     def jvp(self, x, dx, m=None, dm=None) -> tuple:
         """``layer(x, m=m)`` and its derivative along `dx` and `dm`: forward mode.
@@ -133,7 +136,7 @@ class Layer(keras.layers.Layer):
     def _in_precision(self, x):
         """`x` as the operator takes it, so that what comes back is not cut to a lower precision of the input."""
         floating = keras.backend.is_float_dtype(x.dtype)
-        return keras.ops.cast(x, np.zeros(0, self.op.dtype).real.dtype.name) if floating else x
+        return keras.ops.cast(x, real_type(self.op.dtype).name) if floating else x
 
     def _warn_of_precision(self, x) -> None:
         if keras.backend.standardize_dtype(x.dtype) == "float64" and self.op.dtype in (np.float32, np.complex64):
@@ -146,15 +149,19 @@ class Layer(keras.layers.Layer):
 
     # ------------------------------------------------------------------ what Keras asks
 
-    def compute_output_shape(self, x_shape, m_shape=None) -> tuple:
+    def compute_output_shape(self, x_shape, m_shape=None, **shapes) -> tuple:
         """The batch axes followed by ``op.dimsd``."""
-        batch = bridge.check_input(self.op, "x", tuple(x_shape))
-        models = () if m_shape is None else bridge.check_input(self.op, "m", tuple(m_shape))
-        return (*_broadcast(batch, models), *self.op.dimsd)
+        batch, names = check_input(self.op, tuple(x_shape)), names_of(self.op)
+        given = {"m": m_shape, **{name.removesuffix("_shape"): shape for name, shape in shapes.items()}}
+        for name, shape in given.items():
+            if shape is not None:
+                batch = broadcast(batch, names.check(name, tuple(shape)))
+        return (*batch, *self.op.dimsd)
 
-    def compute_output_spec(self, x, m=None) -> keras.KerasTensor:
+    def compute_output_spec(self, x, m=None, **parameters) -> keras.KerasTensor:
         """Shape and dtype of what :meth:`call` gives."""
-        shape = self.compute_output_shape(x.shape, None if m is None else m.shape)
+        shapes = {name: a.shape for name, a in parameters.items()}
+        shape = self.compute_output_shape(x.shape, None if m is None else m.shape, **shapes)
         return keras.KerasTensor(shape, dtype=self._output_dtype)
 
     def get_config(self) -> dict:
@@ -171,13 +178,4 @@ def _policy(dtype: Any, op_dtype: np.dtype) -> Any:
     if dtype is not None:
         return dtype
     policy = keras.config.dtype_policy()
-    return policy if policy.compute_dtype in ("float16", "bfloat16") else np.zeros(0, op_dtype).real.dtype.name
-
-
-def _broadcast(batch: tuple, models: tuple) -> tuple:
-    """The common batch axes, None where unknown."""
-    n = max(len(batch), len(models))
-    axes = list(zip((1,) * (n - len(batch)) + batch, (1,) * (n - len(models)) + models, strict=True))
-    if any(a != b and not {a, b} & {1, None} for a, b in axes):
-        raise ValueError(f"The batch axes of m, {models}, do not go with those of the input, {batch}.")
-    return tuple(b if a == 1 or (a is None and b != 1) else a for a, b in axes)
+    return policy if policy.compute_dtype in ("float16", "bfloat16") else real_type(op_dtype).name

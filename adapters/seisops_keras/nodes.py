@@ -18,16 +18,15 @@ from pylops import LinearOperator
 
 from seisops import compose, config
 from seisops.algebra import describe
-from seisops.bridge import calculus as bridge
-from seisops.bridge.calculus import Inputs, Keeper, Partial
+from seisops.bridge import calculus, registry
+from seisops.bridge.calculus import Keeper
+from seisops.bridge.form import Inputs, Partial
 from seisops.execution.config import DEFAULT, current
+from seisops.storage import buffers
 from seisops_keras import shim, spec
 
 # Forward products in graphs whose wavefields wait for a backward; the oldest is dropped and marched again.
 WAITING = 16
-
-# In bytes; TensorFlow takes memory that starts at a multiple as it is.
-ALIGNMENT = 64
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ def run(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs: I
     """The partials at once, or the node of a graph that computes them."""
     if tf.executing_eagerly():
         return [tf.convert_to_tensor(_Taken(r)) for r in _compute(op, mode, partials, inputs.map(np.asarray))]
-    outputs = bridge.outputs(op, partials, inputs)
+    outputs = calculus.outputs(op, partials, inputs)
     flat = inputs.flat()
     call = {
         "op": _key(op),
@@ -53,7 +52,7 @@ def run(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs: I
         "of": len(flat),
         "product": mode.product,
         "keep": mode.keep,
-        "keeper": 0 if mode.keeper is None else bridge.register(mode.keeper),
+        "keeper": 0 if mode.keeper is None else registry.register(mode.keeper),
         "settings": _settings_now(),
     }
     with _lock:
@@ -79,7 +78,7 @@ def _callback(call: bytes, *arrays: NDArray) -> list[NDArray]:
         )
     partials = tuple(Partial(*p) for p in call["partials"])
     inputs = Inputs.unflat(placed(call["places"], arrays, call["of"]))
-    mode = Mode(call["product"], call["keep"], bridge.keeper(call["keeper"]))
+    mode = Mode(call["product"], call["keep"], registry.keeper(call["keeper"]))
     # TensorFlow runs nodes on threads of its own, which know nothing of the settings in force where it was traced.
     with config(**_settings.get(call["settings"], {})):
         return _compute(op, mode, partials, inputs)
@@ -91,7 +90,7 @@ shim.enter(TOKEN, _callback)
 def _compute(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs: Inputs) -> list[NDArray]:
     if mode.product:
         keeper = mode.keeper or Keeper(wanted=mode.keep)
-        results = [_own(r) for r in bridge.evaluate(op, partials, inputs, keeper, copy=False)]
+        results = [_own(r) for r in calculus.evaluate(op, partials, inputs, keeper, copy=False)]
         if mode.keep and mode.keeper is None:
             _waiting(op).leave(keeper)
         return results
@@ -104,20 +103,18 @@ def _compute(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inpu
         values = iter(())
     elif mode.keeper is None:
         with _waiting(op).borrow() as keeper:
-            values = iter(bridge.evaluate(op, needed, inputs, keeper))
+            values = iter(calculus.evaluate(op, needed, inputs, keeper))
     else:
-        values = iter(bridge.evaluate(op, needed, inputs, Keeper(False, mode.keeper.kept)))
+        values = iter(calculus.evaluate(op, needed, inputs, Keeper(False, mode.keeper.kept)))
     return [
         next(values) if value is None else np.full(shape, value, dtype)
-        for value, (shape, dtype) in zip(known, bridge.outputs(op, partials, inputs), strict=True)
+        for value, (shape, dtype) in zip(known, calculus.outputs(op, partials, inputs), strict=True)
     ]
 
 
 def _own(array: NDArray) -> NDArray:
     """A copy that TensorFlow takes as it is: memory that is not aligned it would copy again, what is, share."""
-    memory = np.empty(array.nbytes + ALIGNMENT, np.uint8)
-    start = -memory.ctypes.data % ALIGNMENT
-    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy = buffers.take(array.shape, array.dtype)
     copy[...] = array
     return copy
 
@@ -205,7 +202,7 @@ def _key(op: LinearOperator) -> str:
                 text = json.dumps(spec.encode(op), sort_keys=True)
                 _keys[op] = hashlib.sha256(text.encode()).hexdigest()
             except TypeError:
-                _keys[op] = f"{_process}:{bridge.register(op)}"
+                _keys[op] = f"{_process}:{registry.register(op)}"
         return _keys[op]
 
 

@@ -3,26 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 
 import numpy as np
 import tensorflow as tf
 from pylops import LinearOperator
 
 from seisops import compose
-from seisops.bridge import calculus as bridge
-from seisops.bridge.calculus import FORWARD, Inputs, Keeper, Partial
+from seisops.arrays import real_type
+from seisops.bridge.arguments import check_input, check_kind, check_parameter
+from seisops.bridge.calculus import Keeper, shape_of
+from seisops.bridge.form import FORWARD, Inputs, Partial, pull, push
+from seisops.bridge.parameters import broadcast, names_of
 from seisops_keras import shim
 from seisops_keras.nodes import Mode, placed, register, run
 
 __all__ = ["apply", "jvp", "register"]
 
-# The gradients in x and in m of one product, which one march gives.
-PAIR = {Partial("x", 0), Partial("m", 1)}
-
 
 # AutoGraph would rewrite the source of all that is called from a graph, and warn where it cannot.
 @tf.autograph.experimental.do_not_convert
-def apply(op: LinearOperator, x: tf.Tensor, m: tf.Tensor | None = None) -> tf.Tensor:
+def apply(op: LinearOperator, x: tf.Tensor, m: tf.Tensor | None = None, **parameters: tf.Tensor) -> tf.Tensor:
     """``op @ x``, or ``op.at(m=m) @ x``, differentiable in both.
 
     Parameters
@@ -33,6 +34,8 @@ def apply(op: LinearOperator, x: tf.Tensor, m: tf.Tensor | None = None) -> tf.Te
         What stands before is batch, of unknown size in a graph.
     m : tensor, shape ending with ``op.model.shape``, optional, s²/km²
         Squared slowness; one for all, or with the batch axes of `x`.
+    **parameters : tensors
+        The medium's parameters by any name that ``op.model.at`` takes, the velocity ``v=v`` among them.
 
     Returns
     -------
@@ -66,7 +69,7 @@ def apply(op: LinearOperator, x: tf.Tensor, m: tf.Tensor | None = None) -> tf.Te
     """
     op = compose(op)
     x = tf.convert_to_tensor(x)
-    return _back(_product(op, *_arguments(op, x, m)), x.dtype)
+    return _back(_product(op, *_arguments(op, x, _model(op, {"m": m, **parameters}))), x.dtype)
 
 
 @tf.autograph.experimental.do_not_convert
@@ -101,45 +104,61 @@ def jvp(
         if direction is not None and (at is None or tuple(direction.shape) != tuple(at.shape)):
             like = "not given" if at is None else tuple(at.shape)
             raise ValueError(f"{name} is a direction of {name[1]} ({like}); got shape {tuple(direction.shape)}.")
+    m, dm = (None if a is None else _model(op, {"m": a}) for a in (m, dm))
     directions = _arguments(op, x if dx is None else dx, m if dm is None else dm)
     x, m = _arguments(op, x, m)
     y = _product(op, x, m)
     along = Inputs(x=None if dx is None else directions[0], m=None if dm is None else directions[1])
-    terms = [_form(op, Mode(), (p,), at)[0] for p, at in bridge.tangents(FORWARD, Inputs(m, x), along)]
-    return _back(y, given), _back(tf.add_n(terms) if terms else tf.zeros_like(y), given)
+    dy = push(FORWARD, Inputs(m, x), along, lambda partials, at: _form(op, Mode(), partials, at))
+    return _back(y, given), _back(tf.zeros_like(y) if dy is None else dy, given)
 
 
 # ---------------------------------------------------------------------- arguments
 
 
-def _arguments(op: LinearOperator, x, m) -> tuple[tf.Tensor, tf.Tensor | None]:
+def _arguments(op: LinearOperator, x, m: tf.Tensor | None) -> tuple[tf.Tensor, tf.Tensor | None]:
     """The arguments in the operator's precision, the batch axes of both the same unless m has none."""
-    x = _argument(op, "x", x, op.dtype)
+    x = _tensor("x", x)
+    batch = check_input(op, tuple(x.shape))
+    check_kind(op, x.dtype.is_complex, x.dtype.is_floating or x.dtype.is_complex)
+    x = _ready(x, op.dtype)
     if m is None:
         return x, None
-    m = _argument(op, "m", m, np.zeros(0, op.dtype).real.dtype)
-    batch, models = bridge.check_input(op, "x", x.shape), bridge.check_input(op, "m", m.shape)
+    models = tuple(m.shape)[: m.shape.rank - len(shape_of(op, "m"))]
     if models and (models != batch or None in batch):
-        try:
-            tf.broadcast_static_shape(tf.TensorShape(batch), tf.TensorShape(models))
-        except ValueError as error:
-            raise ValueError(f"The batch axes of m, {models}, do not go with those of the input, {batch}.") from error
+        broadcast(batch, models)
         lead = tf.broadcast_dynamic_shape(tf.shape(x)[: len(batch)], tf.shape(m)[: len(models)])
-        x, m = (tf.broadcast_to(a, tf.concat([lead, bridge.shape_of(op, s)], 0)) for a, s in ((x, "x"), (m, "m")))
+        x, m = (tf.broadcast_to(a, tf.concat([lead, shape_of(op, s)], 0)) for a, s in ((x, "x"), (m, "m")))
     return x, m
 
 
-def _argument(op: LinearOperator, name: str, value, dtype: np.dtype) -> tf.Tensor:
+def _model(op: LinearOperator, given: dict) -> tf.Tensor | None:
+    """The parameters of the medium as one tensor in the operator's precision, None where none is given."""
+    given = {name: _tensor(name, value) for name, value in given.items() if value is not None}
+    if not given:
+        return None
+    names, dtype = names_of(op), real_type(op.dtype)
+
+    def join(parts: list) -> tf.Tensor:
+        shape = reduce(tf.broadcast_dynamic_shape, map(tf.shape, parts))
+        return tf.stack([tf.broadcast_to(tf.cast(p, dtype), shape) for p in parts], -1 - len(names.grid))
+
+    for name, value in given.items():
+        names.check(name, tuple(value.shape))
+        check_parameter(name, value.dtype.is_floating, value.dtype.name)
+    return names.stack({name: _ready(value, dtype) for name, value in given.items()}, join)
+
+
+def _tensor(name: str, value) -> tf.Tensor:
     tensor = tf.convert_to_tensor(value)
     if tensor.shape.rank is None:
         raise ValueError(
             f"The number of axes of {name} must be known when the graph is made; use set_shape or reshape."
         )
-    bridge.check_input(op, name, tuple(tensor.shape))
-    complex_input = tensor.dtype.is_complex
-    if complex_input and name == "m":
-        raise TypeError("The model m is real; got complex numbers.")
-    bridge.check_kind(op, complex_input, tensor.dtype.is_floating or complex_input)
+    return tensor
+
+
+def _ready(tensor: tf.Tensor, dtype: np.dtype) -> tf.Tensor:
     if not tf.executing_eagerly() and shim.forward_mode([tensor]):
         raise NotImplementedError(
             "tf.autodiff.ForwardAccumulator would take the derivative of this operator to be zero in a tf.function. "
@@ -182,27 +201,15 @@ def _form(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs:
         wanted = [t is not None and (not eager or shim.recorded(t)) for t in tensors]
         results = run(op, mode, partials, Inputs.unflat(tensors))
 
+        def call(partials, at):
+            return _form(op, replace(mode, product=False, keep=False), partials, at)
+
         def gradient(*cotangents):
             # The backward of a product waits for it, and so finds its wavefield, even where it needs no value of it.
             with tf.control_dependencies(results if mode.keep else []):
-                totals = _pull(op, replace(mode, product=False, keep=False), partials, tensors, cotangents, wanted)
+                totals = pull(partials, Inputs.unflat(tensors), cotangents, wanted, call)
             return [totals[i] for i in places]
 
         return results, gradient
 
     return list(form(*(flat[i] for i in places)))
-
-
-def _pull(op, mode, partials, tensors, cotangents, wanted) -> list[tf.Tensor | None]:
-    """The gradient of every tensor."""
-    totals: list[tf.Tensor | None] = [None] * len(tensors)
-    for partial, cotangent in zip(partials, cotangents, strict=True):
-        if cotangent is None:
-            continue
-        for needed, at, positions in bridge.cotangents(partial, Inputs.unflat(tensors), cotangent, wanted):
-            # One node for those that share a march; the others each their own, so that they can be pruned.
-            single = [((p,), (i,)) for p, i in zip(needed, positions, strict=True)]
-            for group, where in [(needed, positions)] if set(needed) == PAIR else single:
-                for i, result in zip(where, _form(op, mode, group, at), strict=True):
-                    totals[i] = result if totals[i] is None else totals[i] + result
-    return totals

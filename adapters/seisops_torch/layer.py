@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from pylops import LinearOperator
 from torch import Tensor, nn
 
 from seisops import compose
 from seisops.algebra import describe
-from seisops.bridge import calculus as bridge
-from seisops.bridge.calculus import FORWARD, Inputs, Keeper, Partial
-from seisops_torch.nodes import add, evaluate, pull, signature, torch_dtype
+from seisops.arrays import real_type
+from seisops.bridge import calculus, form, registry
+from seisops.bridge.arguments import check_input, check_kind, check_parameter
+from seisops.bridge.calculus import Keeper
+from seisops.bridge.form import FORWARD, Inputs, Partial
+from seisops.bridge.parameters import Names, broadcast, names_of
+from seisops_torch import shim
+from seisops_torch.nodes import partials_of, torch_dtype
 
 
 @torch.compiler.disable
-def apply(op: LinearOperator, x: Tensor, m: Tensor | None = None) -> Tensor:
+def apply(op: LinearOperator, x: Tensor, m: Tensor | None = None, **parameters: Tensor) -> Tensor:
     """``op @ x``, or ``op.at(m=m) @ x``, differentiable in both.
 
     Parameters
@@ -28,6 +33,8 @@ def apply(op: LinearOperator, x: Tensor, m: Tensor | None = None) -> Tensor:
         What stands before is batch.
     m : tensor, shape ending with ``op.model.shape``, optional, s²/km²
         Squared slowness; one for all, or with the batch axes of `x`.
+    **parameters : tensors
+        The medium's parameters by any name that ``op.model.at`` takes, the velocity ``v=v`` among them.
 
     Returns
     -------
@@ -52,11 +59,11 @@ def apply(op: LinearOperator, x: Tensor, m: Tensor | None = None) -> Tensor:
     torch.Size([3, 5])
     """
     op = compose(op)
-    return _apply(op, None, _traits(op), x, m)
+    return _apply(op, None, _traits(op), x, {"m": m, **parameters})
 
 
 class Layer(nn.Module):
-    """An operator as a module: ``layer(x)`` or ``layer(x, m=m)``.
+    """An operator as a module: ``layer(x)``, ``layer(x, m=m)`` or ``layer(x, v=v)``.
 
     Parameters
     ----------
@@ -77,12 +84,12 @@ class Layer(nn.Module):
     def __init__(self, op: LinearOperator) -> None:
         super().__init__()
         self.op = compose(op)
-        self._number = bridge.register(self.op)
+        self._number = registry.register(self.op)
         self._own = _traits(self.op)
 
-    def forward(self, x: Tensor, m: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, m: Tensor | None = None, **parameters: Tensor) -> Tensor:
         """See :func:`apply`."""
-        return _apply(self.op, self._number, self._own, x, m)
+        return _apply(self.op, self._number, self._own, x, {"m": m, **parameters})
 
     @property
     def dtype(self) -> torch.dtype:
@@ -94,9 +101,13 @@ class Layer(nn.Module):
         """The layer of the adjoint operator."""
         return Layer(self.op.H)
 
+    def __getstate__(self) -> dict:
+        # The formulas of a medium are functions made on the way, which cannot be pickled.
+        return {name: value for name, value in self.__dict__.items() if name != "_own"}
+
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
-        self._number = bridge.register(self.op)
+        self._number, self._own = registry.register(self.op), _traits(self.op)
 
     def extra_repr(self) -> str:
         return describe(self.op)
@@ -110,36 +121,44 @@ class _Traits:
     model_dtype: torch.dtype
     dims: tuple[int, ...]
     model_shape: tuple[int, ...]
+    names: Names
 
 
 def _traits(op: LinearOperator) -> _Traits:
-    dims, model_shape = (tuple(int(n) for n in bridge.shape_of(op, slot)) for slot in ("x", "m"))
-    return _Traits(torch_dtype(op.dtype), torch_dtype(np.zeros(0, op.dtype).real.dtype), dims, model_shape)
+    dims, model_shape = (tuple(int(n) for n in calculus.shape_of(op, slot)) for slot in ("x", "m"))
+    return _Traits(torch_dtype(op.dtype), torch_dtype(real_type(op.dtype)), dims, model_shape, names_of(op))
 
 
-def _apply(op: LinearOperator, number: int | None, own: _Traits, x: Tensor, m: Tensor | None) -> Tensor:
+def _apply(op: LinearOperator, number: int | None, own: _Traits, x: Tensor, given: dict[str, Tensor | None]) -> Tensor:
     if not isinstance(x, Tensor):
         raise TypeError(f"A layer takes a tensor, not {type(x).__name__}: torch.from_numpy makes one of an array.")
-    batch = bridge.check_input(op, "x", x.shape, own.dims)
-    bridge.check_kind(op, x.is_complex(), x.is_floating_point() or x.is_complex())
-    given = x.dtype
-    x = x.to(own.dtype)
-    if m is not None:
-        models = bridge.check_input(op, "m", m.shape, own.model_shape)
-        if m.is_complex() or not m.is_floating_point():
-            raise TypeError(f"The squared slowness m is real, of float32 or float64; got {m.dtype}.")
-        if models and models != batch:
-            try:
-                batch = torch.broadcast_shapes(batch, models)
-            except RuntimeError as error:
-                raise ValueError(
-                    f"The batch axes of m, {models}, do not go with those of the input, {batch}."
-                ) from error
+    batch = check_input(op, x.shape, own.dims)
+    check_kind(op, x.is_complex(), x.is_floating_point() or x.is_complex())
+    m = _model(own, {name: value for name, value in given.items() if value is not None}, x.device)
+    dtype, x = x.dtype, x.to(own.dtype)
+    if m is not None and m.ndim > len(own.model_shape):
+        models = tuple(m.shape[: m.ndim - len(own.model_shape)])
+        if models != batch:
+            batch = broadcast(batch, models)
             x = x.expand(*batch, *own.dims)
             m = m.expand(*batch, *own.model_shape)
-        m = m.to(device=x.device, dtype=own.model_dtype)
     y = _compiled(number, m, x) if torch.compiler.is_compiling() and number is not None else _eager(op, m, x)
-    return y.to(_real_or_complex(given, y))
+    return y.to(_real_or_complex(dtype, y))
+
+
+def _model(own: _Traits, given: dict[str, Tensor], device: torch.device) -> Tensor | None:
+    """The parameters of the medium as one tensor in the operator's precision, None where none is given."""
+
+    def ready(value: Tensor) -> Tensor:
+        return torch.as_tensor(value).to(device=device, dtype=own.model_dtype)
+
+    def join(parts: list) -> Tensor:
+        return torch.stack(torch.broadcast_tensors(*map(ready, parts)), -len(own.model_shape))
+
+    for name, value in given.items():
+        own.names.check(name, value.shape)
+        check_parameter(name, value.is_floating_point(), value.dtype)
+    return own.names.stack({name: ready(value) for name, value in given.items()}, join)
 
 
 def _eager(op: LinearOperator, m: Tensor | None, x: Tensor) -> Tensor:
@@ -151,12 +170,11 @@ def _eager(op: LinearOperator, m: Tensor | None, x: Tensor) -> Tensor:
 # The compiler would refuse a function with a jvp: it takes this call as it is, and finds torch's own operator below it.
 @torch.compiler.allow_in_graph
 def _compiled(number: int, m: Tensor | None, x: Tensor) -> Tensor:
-    return _forward(bridge.registered(number), None, m, x)
+    return _forward(registry.registered(number), None, m, x)
 
 
 def _forward(op: LinearOperator, keeper: Keeper | None, m: Tensor | None, x: Tensor) -> Tensor:
-    levels = torch._C._functorch.get_interpreter_stack() or ()
-    if sum(level.key() == torch._C._functorch.TransformType.Jvp for level in levels) > 1:
+    if shim.forward_levels() > 1:
         raise RuntimeError(
             "Forward mode over forward mode gives wrong mixed derivatives through any autograd function, in PyTorch "
             "itself. Use forward over reverse, torch.func.hessian or jvp(grad(f)), which is exact here."
@@ -171,8 +189,7 @@ class _Form(torch.autograd.Function):
     def forward(
         op, keeper: Keeper | None, partials: tuple[Partial, ...], *tensors: Tensor | None
     ) -> tuple[Tensor, ...]:
-        numbers = bridge.register(op), 0 if keeper is None else bridge.register(keeper)
-        return tuple(evaluate(*numbers, *signature(partials, tensors))[: len(partials)])
+        return partials_of(op, keeper, partials, tensors)
 
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
@@ -183,25 +200,20 @@ class _Form(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, *gradients: Tensor | None) -> tuple:
-        results = pull(ctx.saved_tensors, ctx.partials, gradients, ctx.needs_input_grad[3:],
-                        lambda partials, inputs: _Form.apply(ctx.op, ctx.keeper, partials, *inputs))  # fmt: skip
-        return (None, None, None, *results)
+        inputs = Inputs.unflat(ctx.saved_tensors)
+        return (None, None, None, *form.pull(ctx.partials, inputs, gradients, ctx.needs_input_grad[3:], _call(ctx)))
 
     @staticmethod
     def jvp(ctx, _op, _keeper, _partials, *directions: Tensor | None) -> tuple:
         n = len(directions)
         inputs, values = Inputs.unflat(ctx.saved_tensors[:n]), ctx.saved_tensors[n:]
-        results = []
-        for partial, value in zip(ctx.partials, values, strict=True):
-            total = None
-            for p, at in bridge.tangents(partial, inputs, Inputs.unflat(directions)):
-                total = add(total, _Form.apply(ctx.op, ctx.keeper, (p,), *at.flat())[0])
-            results.append(torch.zeros_like(value) if total is None else total)
-        return tuple(results)
+        along = Inputs.unflat(directions)
+        results = [form.push(partial, inputs, along, _call(ctx)) for partial in ctx.partials]
+        return tuple(torch.zeros_like(v) if r is None else r for v, r in zip(values, results, strict=True))
 
     @staticmethod
     def vmap(info, in_dims, op, keeper, partials, *tensors: Tensor | None):
-        gradient, shared = any(p.slot == "m" for p in partials), len(bridge.shape_of(op, "m"))
+        gradient, shared = any(p.slot == "m" for p in partials), len(calculus.shape_of(op, "m"))
         moved = []
         for i, (t, d) in enumerate(zip(tensors, in_dims[3:], strict=True)):
             if t is not None and d is not None:
@@ -213,6 +225,10 @@ class _Form(torch.autograd.Function):
             moved.append(t)
         results = _Form.apply(op, keeper, partials, *moved)
         return results, (0,) * len(results)
+
+
+def _call(ctx) -> Callable:
+    return lambda partials, inputs: _Form.apply(ctx.op, ctx.keeper, partials, *inputs.flat())
 
 
 def _real_or_complex(given: torch.dtype, y: Tensor) -> torch.dtype:

@@ -7,29 +7,15 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pylops import LinearOperator
 from torch import Tensor
 
-from seisops.bridge import calculus as bridge
-from seisops.bridge.calculus import Inputs, Partial
+from seisops.bridge import calculus, registry
+from seisops.bridge.calculus import MAX_ORDER, Keeper
+from seisops.bridge.form import Inputs, Partial
+from seisops_torch import shim
 
 Optional = Tensor | None
-
-
-def pull(tensors, partials, gradients, wanted, call) -> list[Tensor | None]:
-    """The gradient of every tensor, `call` evaluating partials."""
-    inputs, totals = Inputs.unflat(tensors), [None] * len(tensors)
-    for partial, gradient in zip(partials, gradients, strict=True):
-        if gradient is None:
-            continue
-        for needed, at, positions in bridge.cotangents(partial, inputs, gradient, wanted):
-            for position, result in zip(positions, call(needed, at.flat()), strict=True):
-                totals[position] = add(totals[position], result)
-    return totals
-
-
-def add(a: Tensor | None, b: Tensor) -> Tensor:
-    """The sum, None standing for zero."""
-    return b if a is None else a + b
 
 
 def to_numpy(t: Tensor) -> NDArray:
@@ -42,16 +28,24 @@ def torch_dtype(dtype: np.dtype) -> torch.dtype:
     return torch.from_numpy(np.empty(0, dtype)).dtype
 
 
-def signature(partials: Sequence[Partial], tensors: Sequence[Optional]) -> tuple:
-    """The partials as text and the tensors in their fixed places; vmap and compilers know no lists of tensors."""
-    if len(tensors) > 3 + bridge.MAX_ORDER:
-        raise RuntimeError(f"Derivatives with respect to the model end at order {bridge.MAX_ORDER + 1}.")
+def partials_of(
+    op: LinearOperator, keeper: Keeper | None, partials: tuple[Partial, ...], tensors: Sequence[Optional]
+) -> tuple[Tensor, ...]:
+    """The partials of an operator at once, or as a node of what records or compiles them."""
+    if len(tensors) > 3 + MAX_ORDER:
+        raise RuntimeError(f"Derivatives with respect to the model end at order {MAX_ORDER + 1}.")
+    if shim.plain(tensors):
+        inputs = Inputs.unflat(tensors).map(to_numpy)
+        device = next(t.device for t in tensors if t is not None)
+        return tuple(torch.from_numpy(r).to(device) for r in calculus.evaluate(op, partials, inputs, keeper))
+    numbers = registry.register(op), 0 if keeper is None else registry.register(keeper)
     code = ",".join(f"{p.slot}{p.order}" for p in partials)
-    return code, *tensors, *[None] * (3 + bridge.MAX_ORDER - len(tensors))
+    # vmap and compilers know no lists of tensors.
+    return tuple(evaluate(*numbers, code, *tensors, *[None] * (3 + MAX_ORDER - len(tensors)))[: len(partials)])
 
 
 def _read(code: str, tensors: Sequence[Optional]) -> tuple[tuple[Partial, ...], tuple]:
-    """The inverse of :func:`signature`."""
+    """The partials that a text names, and the tensors without those that only fill places."""
     tensors = list(tensors)
     while len(tensors) > 3 and tensors[-1] is None:
         tensors.pop()
@@ -67,7 +61,7 @@ def _compute(op: int, keeper: int, code: str, m: Optional, x: Optional, y: Optio
     partials, tensors = _read(code, (m, x, y, a, b, c))
     like = next(t for t in tensors if t is not None)
     inputs = Inputs.unflat(tensors).map(to_numpy)
-    results = bridge.evaluate(bridge.registered(op), partials, inputs, bridge.keeper(keeper))
+    results = calculus.evaluate(registry.registered(op), partials, inputs, registry.keeper(keeper))
     return _three([torch.from_numpy(r).to(like.device) for r in results], like)
 
 
@@ -75,7 +69,7 @@ def _shapes(op: int, keeper: int, code: str, m: Optional, x: Optional, y: Option
             c: Optional) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     partials, tensors = _read(code, (m, x, y, a, b, c))
     like = next(t for t in tensors if t is not None)
-    outputs = bridge.outputs(bridge.registered(op), partials, Inputs.unflat(tensors))
+    outputs = calculus.outputs(registry.registered(op), partials, Inputs.unflat(tensors))
     return _three([like.new_empty(s, dtype=torch_dtype(d)) for s, d in outputs], like)
 
 

@@ -35,6 +35,25 @@ def test_first_derivatives_are_the_adjoint_and_the_migration(double, mode, near,
     near(gm, op.jacobian(x).H @ w)
 
 
+@pytest.mark.row(
+    "Derivatives, in eager mode and in tf.function", "the model by its velocity: first and second order in v", "exact"
+)
+@pytest.mark.parametrize("of", [lambda op: lambda x, v: apply(op, x, v=v), Layer], ids=["apply", "Layer"])
+def test_the_velocity_instead_of_the_squared_slowness(double, mode, near, of):
+    v, dv, w = double.m**-0.5, double.dm, double.w
+    layer, q = of(double.F), tf.constant(double.q)
+
+    def loss(v):
+        return tf.reduce_sum(w * layer(q, v=v))
+
+    first, second = mode(lambda v: (gradient(loss, v)[0], along(loss, v, dv)))(tf.constant(v))
+    # By the chain rule through m = 1/v².
+    J = double.F.at(m=v**-2).jacobian(double.q)
+    near(first, -2 * v**-3 * (J.H @ w))
+    bent = J.jacobian(-2 * v**-3 * dv).H @ w
+    near(second, -2 * v**-3 * bent + 6 * v**-4 * dv * (J.H @ w))
+
+
 @pytest.mark.row("Derivatives, in eager mode and in tf.function", "scaled loss", "exact")
 def test_scaled_loss(double, mode, near):
     def run(x, m):

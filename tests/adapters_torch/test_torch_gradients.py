@@ -7,10 +7,11 @@ import torch
 import torch.fx.experimental.proxy_tensor
 from seisops_torch import Layer, VelocityModel
 from torch.autograd import gradcheck, gradgradcheck
-from zoo import ZOO, operator, random, world
+from zoo import ZOO, error, operator, random, world
 
 # Central differences with a step of 1e-6 leave about 1e-9 of the value; gradcheck's own bounds are kept.
 FIRST = {"check_forward_ad": True, "check_batched_grad": True, "check_batched_forward_grad": True}
+ROUNDING = 1e-12
 SECOND = {"check_fwd_over_rev": True, "check_rev_over_rev": True, "check_batched_grad": True}
 
 
@@ -55,6 +56,40 @@ def test_modelling_layers_in_the_input_and_the_model(name):
     f = through_windows(layer, torch.from_numpy(random(layer.op.dims)), m, inputs=1, outputs=1)
     assert gradcheck(f, (numbers(1), numbers(1)), **FIRST)
     assert gradgradcheck(f, (numbers(1), numbers(1)), **SECOND)
+
+
+@pytest.mark.row("Derivatives", "the model by its velocity, `layer(x, v=v)`: first and second order in v", "exact")
+def test_the_velocity_instead_of_the_squared_slowness():
+    layer, v = Layer(operator("Pr A Ps.H")), torch.from_numpy(world("2d").model.v.copy())
+    q = torch.from_numpy(random(layer.op.dims))
+    w, dv = (torch.from_numpy(random(shape, i)) for i, shape in enumerate((layer.op.dimsd, v.shape)))
+    at = v.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad((w * layer(q, v=at)).sum(), at, create_graph=True)
+    (second,) = torch.autograd.grad((gradient * dv).sum(), at)
+    # By the chain rule through m = 1/v².
+    op = layer.op.at(m=v.numpy() ** -2)
+    J = op.jacobian(q.numpy())
+    migration = J.H @ w.numpy()
+    assert error(layer(q, v=v), op @ q.numpy()) <= ROUNDING
+    assert error(gradient.detach(), -2 * v.numpy() ** -3 * migration) <= ROUNDING
+    bent = J.jacobian(-2 * v.numpy() ** -3 * dv.numpy()).H @ w.numpy()
+    assert error(second, -2 * v.numpy() ** -3 * bent + 6 * v.numpy() ** -4 * dv.numpy() * migration) <= ROUNDING
+    along = torch.func.jvp(lambda b: layer(q, v=b), (v,), (dv,))[1]
+    assert error(along, J @ (-2 * v.numpy() ** -3 * dv.numpy())) <= ROUNDING
+    compiled = torch.compile(lambda b: layer(q, v=b), fullgraph=True, backend="aot_eager")
+    assert error(compiled(v), op @ q.numpy()) <= ROUNDING
+
+
+@pytest.mark.row("Messages", "a parameter that the medium does not have, or that is given twice", "raises")
+def test_parameters_are_refused_by_name():
+    layer, v = Layer(operator("Pr A Ps.H")), torch.from_numpy(world("2d").model.v.copy())
+    q = torch.from_numpy(random(layer.op.dims))
+    with pytest.raises(TypeError, match="no parameter 'rho'"):
+        layer(q, rho=v)
+    with pytest.raises(TypeError, match="once more"):
+        layer(q, m=v**-2, v=v)
+    with pytest.raises(ValueError, match="The model v must end with"):
+        layer(q, v=v[1:])
 
 
 @pytest.mark.row("Derivatives", "gradcheck and gradgradcheck of PyLops' operators, real and complex", "exact")
@@ -153,5 +188,5 @@ def test_two_layers_of_one_velocity():
 
 def test_a_complex_model_is_refused():
     w = world("2d")
-    with pytest.raises(TypeError, match="squared slowness m is real"):
+    with pytest.raises(TypeError, match="model m is real"):
         Layer(w.F)(torch.from_numpy(w.q), torch.from_numpy(w.model.m + 0j))

@@ -1,0 +1,149 @@
+"""The parameters of an operator's medium by name, as one array: what stands in the slot "m" of the form.
+
+A medium of one parameter has the shape of its grid there; one of several has an axis of parameters before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import sympy
+from numpy.typing import NDArray
+from pylops import LinearOperator
+
+
+def model_shape(op: LinearOperator) -> tuple[int, ...]:
+    """Shape of the parameters of an operator's medium, () where it has none."""
+    model = getattr(op, "model", None)
+    if model is None:
+        return ()
+    n = len(model.parameters)
+    return tuple(model.shape) if n == 1 else (n, *model.shape)
+
+
+def at_model(op: LinearOperator, m: NDArray | None) -> LinearOperator:
+    """The operator at the parameters that are stacked in `m`; itself without."""
+    if m is None:
+        return op
+    names = tuple(op.model.parameters)
+    return op.at(**dict(zip(names, [m] if len(names) == 1 else m, strict=True)))
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a layer's keywords mean to its medium, held so that a framework's compiler can read it.
+
+    Attributes
+    ----------
+    of : str
+        The operator, for messages.
+    words : str
+        What may be given, for messages.
+    grid : tuple of int
+    spelled : dict of str to (str, function)
+        For every keyword the parameter that is meant, and the way there: only powers, so that any tensor can take it.
+    values : dict of str to array
+        The medium's own, which stand in for those that are not given.
+    """
+
+    of: str
+    words: str
+    grid: tuple[int, ...]
+    spelled: Mapping[str, tuple[str, Callable]] = field(repr=False)
+    values: Mapping[str, NDArray] = field(repr=False)
+
+    def check(self, name: str, shape: Sequence[int]) -> tuple[int, ...]:
+        """The batch axes of what was given for a parameter.
+
+        Raises
+        ------
+        ValueError, TypeError
+            Naming what was expected.
+        """
+        if not self.grid:
+            raise ValueError(f"{self.of} does not depend on {name}: call the layer without it.")
+        if name not in self.spelled:
+            raise TypeError(f"{self.of} has no parameter {name!r}; its medium has {self.words}.")
+        return leading(self.of, f"The model {name}", shape, self.grid)
+
+    def stack(self, given: Mapping[str, Any], join: Callable) -> Any:
+        """The parameters as one tensor, None where none is given.
+
+        Parameters
+        ----------
+        given : dict of str to tensor
+            Checked, in the operator's precision.
+        join : callable
+            ``join(parts)``: tensors, and arrays for those not given, side by side on an axis before the grid.
+        """
+        found: dict[str, Any] = {}
+        for name, value in given.items():
+            target, formula = self.spelled[name]
+            if target in found:
+                raise TypeError(f"{name} says once more what was given: give one of {self.words}.")
+            found[target] = formula(value)
+        if not found or len(self.values) == 1:
+            return next(iter(found.values()), None)
+        return join([found.get(name, own) for name, own in self.values.items()])
+
+
+def names_of(op: LinearOperator) -> Names:
+    """What the keywords of a layer of `op` mean."""
+    model = getattr(op, "model", None)
+    if model is None:
+        return Names(repr(op), "", (), {}, {})
+    spelled = {name: (name, _same) for name in model.parameters}
+    spelled |= {name: (s.of, _formula(s.to_parameter, name)) for name, s in model.medium.spellings.items()}
+    grid = tuple(int(n) for n in model.shape)
+    return Names(repr(op), model.medium.words, grid, spelled, dict(model.parameters))
+
+
+def leading(of: object, what: str, shape: Sequence[int], expected: tuple[int, ...]) -> tuple[int, ...]:
+    """The batch axes in front of the `expected` ones.
+
+    Raises
+    ------
+    ValueError
+        If others are there.
+    """
+    # `of` is written out where it is refused only: a compiler cannot read how an operator describes itself.
+    n = len(expected)
+    if len(shape) < n or tuple(shape[len(shape) - n :]) != expected:
+        raise ValueError(f"{what} must end with {expected}, after any batch axes, for {of}; got {tuple(shape)}.")
+    return tuple(shape[: len(shape) - n])
+
+
+def broadcast(batch: Sequence[int | None], models: Sequence[int | None]) -> tuple[int | None, ...]:
+    """The common batch axes of an input and a model, None where unknown.
+
+    Raises
+    ------
+    ValueError
+        If they do not go together.
+    """
+    n = max(len(batch), len(models))
+    axes = []
+    for a, b in zip((1,) * (n - len(batch)) + tuple(batch), (1,) * (n - len(models)) + tuple(models), strict=True):
+        if a != b and 1 not in (a, b) and a is not None and b is not None:
+            raise ValueError(
+                f"The batch axes of m, {tuple(models)}, do not go with those of the input, {tuple(batch)}."
+            )
+        axes.append(b if a == 1 or (a is None and b != 1) else a)
+    return tuple(axes)
+
+
+def _same(value):
+    return value
+
+
+@cache
+def _formula(text: str, name: str) -> Callable:
+    symbol = sympy.Symbol(name)
+    return sympy.lambdify(symbol, sympy.sympify(text, locals={name: symbol}), [{"sqrt": _root}])
+
+
+def _root(value):
+    return value**0.5
