@@ -155,7 +155,8 @@ class Chain(Node):
             dtype = np.result_type(dtype, np.complex64)
         super().__init__(factors[-1].dims, factors[0].dimsd, dtype, tree.common_model(factors))
         self.factors = self.parts = tuple(factors)
-        self.scale, self.sampled = scale, sampled_along(self, factors)
+        self.scale = scale
+        self.sampled = sampled_along(self, factors)
         self.takes = getattr(factors[-1], "takes", "something foreign")
         self.gives = getattr(factors[0], "gives", "something foreign")
 
