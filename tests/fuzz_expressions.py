@@ -34,7 +34,7 @@ from fuzz_oracle import Node, Turned, Where, hdot
 import seisops as so
 from seisops import conditions, storage
 from seisops.algebra import SeismicOperator
-from seisops.imaging import aperture as windows
+from seisops.imaging import window as windows
 
 # An index error is one of shots that do not exist.
 REFUSALS = (ValueError, TypeError, NotImplementedError, IndexError)

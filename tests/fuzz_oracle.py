@@ -20,7 +20,7 @@ from functools import cache, lru_cache
 import numpy as np
 import scipy.sparse as sp
 
-from seisops.imaging import aperture as windows
+from seisops.imaging import window as windows
 from seisops.model import Model
 from seisops.physics.stencil import second_derivative_weights
 from seisops.propagators.points import point_weights
@@ -761,7 +761,7 @@ class Aperture(Node):
     def __init__(self, op, text, a, nsrc, buffer):
         super().__init__(op, text, a.model, a)
         self.inp, self.out, self.nsrc = a.inp, a.out, nsrc
-        self.slices = [windows._slices(a.model, np.concatenate(list(a.points(i))), buffer) for i in range(nsrc)]
+        self.slices = [windows.around(a.model, np.concatenate(list(a.points(i))), buffer) for i in range(nsrc)]
 
     def dot(self, x, where, transpose=False):
         a = self.children[0]
