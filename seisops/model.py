@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seisops.arrays import real
+from seisops.grid import Grid
 from seisops.physics import Medium, medium_of
+from seisops.physics.coefficients import evaluate, function, moved
 
 VMAX_MARGIN = 1.1
 
@@ -37,12 +39,13 @@ def _round_down(x: float) -> float:
     return floor(x / unit * (1 + 1e-12)) * unit
 
 
-class Model:
-    r"""Acoustic earth model of constant density on a regular grid.
+class Model(Grid):
+    r"""The earth: the parameters of a medium on a regular grid.
 
-    The wave equation is :math:`m\,\partial_t^2 u - \nabla^2 u = q` with the squared slowness
-    :math:`m = 1/v^2`. A model never changes: :meth:`at` gives the same grid and the same time
-    step with another squared slowness.
+    Which parameters are given says which wave equation is solved, see :mod:`seisops.physics`: with the velocity alone
+    :math:`m\,\partial_t^2 u - \nabla^2 u = q` with the squared slowness :math:`m = 1/v^2`; with `rho` too a density
+    that varies; with `vp`, `vs` and `rho` an elastic solid. A model never changes: :meth:`at` gives the same grid and
+    the same time step with other parameters.
 
     Parameters
     ----------
@@ -50,6 +53,10 @@ class Model:
         Velocity. Give either `v` or `m`.
     m : array, axes (x, z) or (x, y, z), s²/km²
         Squared slowness, :math:`1/v^2`.
+    **parameters : arrays, axes (x, z) or (x, y, z)
+        Those of other media: density `rho` (g/cm³), velocities `vp` and `vs` (km/s), or `lam` and `mu` (GPa).
+    physics : Medium, optional
+        A medium of your own, whose parameters are given by name.
     spacing : float or sequence of float, m
         Grid spacing of every axis.
     origin : sequence of float, m, optional
@@ -71,7 +78,8 @@ class Model:
 
     Attributes
     ----------
-    m, v : read-only array of `shape`
+    m, v, ... : read-only array of `shape`
+        The medium's parameters by name; all of them are in `parameters`.
     shape, padded_shape : tuple of int
         The grid without and with the absorbing layer.
     dt, vmax : float
@@ -108,11 +116,11 @@ class Model:
         **parameters: ArrayLike,
     ) -> None:
         parameters = {name: x for name, x in {"v": v, "m": m, **parameters}.items() if x is not None}
-        self.medium = medium_of(parameters) if physics is None else physics
+        self.medium, parameters = medium_of(parameters) if physics is None else (physics, parameters)
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.dtype("float32"), np.dtype("float64")):
             raise ValueError(f"dtype must be float32 or float64, got {self.dtype}.")
-        self._parameters, self._spelled = self._canonical(parameters), {}
+        self._parameters, self._spelled = self._canonical(self._with_defaults(parameters)), {}
         missing = self.medium.parameters.keys() - self._parameters.keys()
         if missing:
             raise TypeError(
@@ -120,6 +128,7 @@ class Model:
             )
         self.shape = next(iter(self._parameters.values())).shape
         self._check_shapes()
+        self.medium.check(self._parameters)
         self.spacing = _per_axis(spacing, self.ndim, "spacing")
         if min(self.spacing) <= 0:
             raise ValueError(f"Grid spacing must be positive, got {self.spacing} m.")
@@ -130,6 +139,11 @@ class Model:
             raise ValueError(f"space_order must be even and at least 2, got {space_order}.")
         self.absorb, self.space_order = int(absorb), int(space_order)
         self.free_surface, self.correct_dispersion = bool(free_surface), bool(correct_dispersion)
+        if self.free_surface and not self.medium.free_surface:
+            raise NotImplementedError(
+                f"{type(self.medium).__name__} knows no free surface: leave free_surface=True out, and put some cells "
+                "of a fluid of small density on top where the surface matters."
+            )
         if self.free_surface and self.shape[-1] <= self.space_order:
             raise ValueError(
                 f"A free surface needs more than space_order = {self.space_order} grid points in depth; "
@@ -149,13 +163,6 @@ class Model:
             raise AttributeError(f"A Model does not change; for another {name} use Model(...) or .at(m=...).")
         object.__setattr__(self, name, value)
 
-    # ------------------------------------------------------------------ the grid
-
-    @property
-    def ndim(self) -> int:
-        """Number of space axes, 2 or 3."""
-        return len(self.shape)
-
     @property
     def parameters(self) -> Mapping[str, NDArray]:
         """The medium's parameters by name, read-only arrays of `shape`."""
@@ -169,31 +176,16 @@ class Model:
         spelling = state["medium"].spellings.get(name) if "medium" in state else None
         if spelling is None:
             raise AttributeError(f"{type(self).__name__} has no {name!r}.")
-        values = self.medium.evaluate(spelling.from_parameter, {spelling.of: self._parameters[spelling.of]})
-        return self._spelled.setdefault(name, _freeze(values.astype(self.dtype)))
+        if name not in self._spelled:
+            self._spelled[name] = _freeze(self.quantity(name).astype(self.dtype))
+        return self._spelled[name]
 
-    @property
-    def pad_widths(self) -> tuple[tuple[int, int], ...]:
-        """Cells of the layer before and after every axis."""
-        widths = [(self.absorb, self.absorb)] * self.ndim
-        if self.free_surface:
-            widths[-1] = (0, self.absorb)
-        return tuple(widths)
-
-    @property
-    def padded_shape(self) -> tuple[int, ...]:
-        """Shape of a wavefield: the grid with its absorbing layer."""
-        return tuple(n + a + b for n, (a, b) in zip(self.shape, self.pad_widths, strict=True))
-
-    @property
-    def interior(self) -> tuple[slice, ...]:
-        """Slices of the physical grid inside the padded one."""
-        return tuple(slice(a, a + n) for n, (a, _) in zip(self.shape, self.pad_widths, strict=True))
-
-    @property
-    def extent(self) -> tuple[tuple[float, float], ...]:
-        """First and last position of every axis, m."""
-        return tuple((o, o + (n - 1) * d) for o, n, d in zip(self.origin, self.shape, self.spacing, strict=True))
+    def quantity(self, name: str) -> NDArray:
+        """A parameter, or what it is also spelled by, in double precision."""
+        if name in self._parameters:
+            return self._parameters[name].astype(np.float64)
+        formula = self.medium.spellings[name].from_parameter
+        return self.medium.evaluate(formula, {n: x.astype(np.float64) for n, x in self._parameters.items()})
 
     @property
     def grid_key(self) -> tuple:
@@ -201,39 +193,19 @@ class Model:
         return (self.medium, self.shape, self.spacing, self.origin, self.absorb, self.free_surface, self.space_order,
                 self.dt, self.vmax, self.correct_dispersion, self.dtype.name)  # fmt: skip
 
-    def crop(self, u: NDArray) -> NDArray:
-        """Physical part of `u`, an array whose last axes are `padded_shape`."""
-        return u[(..., *self.interior)]
-
-    def embed(self, w: NDArray) -> NDArray:
-        """`w` on the padded grid with zeros in the layer: the transpose of :meth:`crop`."""
-        lead = w.shape[: w.ndim - self.ndim]
-        out = np.zeros((*lead, *self.padded_shape), w.dtype)
-        self.crop(out)[...] = w
-        return out
-
-    def pad(self, x: NDArray) -> NDArray:
-        """`x` on the padded grid, extended into the layer by its edge values."""
-        return np.pad(x, self.pad_widths, mode="edge")
-
-    def pad_adjoint(self, y: NDArray) -> NDArray:
-        """The transpose of :meth:`pad`: what lies in the layer is added to the edge it came from."""
-        for axis, (a, b) in enumerate(self.pad_widths):
-            n = self.shape[axis]
-            y = np.moveaxis(y, axis, 0)
-            inner = y[a : a + n].copy()
-            inner[0] += y[:a].sum(axis=0)
-            inner[-1] += y[a + n : a + n + b].sum(axis=0)
-            y = np.moveaxis(inner, 0, axis)
-        return np.ascontiguousarray(y)
-
     @cached_property
     def coefficients(self) -> dict[str, NDArray]:
         """What kernels are given of the medium on the padded grid: its coefficients, of an inertia M dt²/M."""
+        scheme, values = self.medium.scheme(self.ndim), {}
+        words, names = self.medium.meanings(self.medium.parameters), self.medium.names
         padded = {name: self.pad(x.astype(np.float64)) for name, x in self._parameters.items()}
-        values = {name: self.medium.evaluate(c, padded) for name, c in self.medium.coefficients.items()}
-        inertias = {f.inertia for f in self.medium.scheme(self.ndim).fields} & values.keys()
-        values |= {name: self.dt**2 / values[name] for name in inertias}
+        for name in scheme.coefficients:
+            f = function(self.medium.coefficients[name], words, names, self.ndim)
+            at = [moved(padded[quantity], node) for quantity, node in f.variables]
+            value = evaluate(f.partial(), self.dt, at)
+            values[name] = np.broadcast_to(value, self.padded_shape)
+        for inertia in {f.inertia for f in scheme.fields if f.inertia}:
+            values[inertia] = self.dt**2 / values[inertia]
         return {name: _freeze(x.astype(self.dtype)) for name, x in values.items()}
 
     @cached_property
@@ -261,10 +233,11 @@ class Model:
         shaped = {}
         for name, x in parameters.items():
             x = np.asarray(x)
-            if x.size != self._size or x.shape not in (self.shape, (x.size,)):
+            if x.size != self.size or x.shape not in (self.shape, (x.size,)):
                 raise ValueError(f"{self._title(name)} has shape {x.shape}, the model has {self.shape}.")
             shaped[name] = x.reshape(self.shape)
-        other = self._with(_parameters=self._parameters | self._canonical(shaped))
+        other = self._with(_parameters=self._parameters | self._canonical(shaped, self._parameters))
+        other.medium.check(other._parameters)
         other._check_speed()
         return other
 
@@ -297,16 +270,22 @@ class Model:
 
     # ------------------------------------------------------------------ what is checked
 
-    @property
-    def _size(self) -> int:
-        return int(np.prod(self.shape))
-
     def _title(self, name: str) -> str:
         known = self.medium.parameters | self.medium.spellings
         return f"The {known[name].title}" if name in known else name
 
-    def _canonical(self, given: Mapping[str, ArrayLike]) -> dict[str, NDArray]:
-        return {name: _freeze(x.astype(self.dtype)) for name, x in self.medium.canonical(given).items()}
+    def _canonical(
+        self, given: Mapping[str, ArrayLike], known: Mapping[str, NDArray] | None = None
+    ) -> dict[str, NDArray]:
+        found = self.medium.canonical(given, known)
+        return {name: _freeze(found[name].astype(self.dtype)) for name in self.medium.parameters if name in found}
+
+    def _with_defaults(self, given: Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
+        """What is given, and what stands for the parameters that may be left out."""
+        shape = np.shape(next(iter(given.values()))) if given else ()
+        optional = {n: p.default for n, p in self.medium.parameters.items() if p.default is not None}
+        meant = {self.medium.spellings[n].of if n in self.medium.spellings else n for n in given}
+        return given | {n: np.full(shape, x) for n, x in optional.items() if n not in meant}
 
     def _check_shapes(self) -> None:
         for name, x in self._parameters.items():
@@ -334,7 +313,7 @@ class Model:
             return " x ".join(f"{x:g}" for x in values)
 
         # A parameter as most users know it.
-        shown = {spelling.of: name for name, spelling in self.medium.spellings.items()}
+        shown = {spelling.of: name for name, spelling in self.medium.spellings.items() if spelling.known}
         known = self.medium.parameters | self.medium.spellings
         names = [shown.get(name, name) for name in self._parameters]
         values = ((name, getattr(self, name), known[name].unit) for name in names)

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from seisops.physics.medium import Medium, Parameter, Spelling, leapfrog_step
-from seisops.physics.scheme import Difference, Field, Receiver, Scheme, Source, Stage
+from seisops.physics.scheme import Scheme
+from seisops.physics.steps import Receiver, Source, Stage
+from seisops.physics.terms import Difference, Field
 
 
 @dataclass(frozen=True)
@@ -19,12 +21,12 @@ class Acoustic(Medium):
     """
 
     parameters: ClassVar = {"m": Parameter("squared slowness", "s²/km²")}
-    spellings: ClassVar = {"v": Spelling("m", "velocity", "km/s", "1/v**2", "1/sqrt(m)")}
+    spellings: ClassVar = {"v": Spelling("m", "velocity", "km/s", "1/v**2", "1/sqrt(m)", known=True)}
     coefficients: ClassVar = {"m": "m"}
     speed: ClassVar = "1/sqrt(m)"
 
     def scheme(self, ndim: int) -> Scheme:
-        u = Field("u", (0,) * ndim, inertia="m", odd=True)
+        u = Field("u", (0,) * ndim, inertia="m", parity=-1)
         laplacian = sum(Difference(axis, degree=2)(u.value) for axis in range(ndim))
         return Scheme((u,), (Stage("u", laplacian.terms), Source("p", "u"), Receiver("p", "u")))
 

@@ -18,7 +18,10 @@ import re
 from collections.abc import Container
 from dataclasses import replace
 
-from seisops.physics.scheme import Difference, Expression, Field, Scheme, Stage, Term, Times, merged
+from seisops.physics.ordering import merged
+from seisops.physics.scheme import Scheme
+from seisops.physics.steps import Stage
+from seisops.physics.terms import Difference, Expression, Field, Term, Times
 
 
 def profile(coefficient: str) -> tuple[str, int, int] | None:

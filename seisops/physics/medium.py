@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import sqrt
@@ -14,8 +14,11 @@ import sympy
 from numpy.typing import ArrayLike, NDArray
 
 from seisops.arrays import real
-from seisops.physics.scheme import Difference, Scheme
+from seisops.physics.coefficients import Coefficient, parsed
+from seisops.physics.scheme import Scheme
 from seisops.physics.stencil import weights
+from seisops.physics.steps import Source
+from seisops.physics.terms import Difference
 
 Parameters = Mapping[str, NDArray]
 
@@ -31,22 +34,33 @@ class Parameter:
     unit : str
     positive : bool
         Whether only values above zero have a meaning.
+    default : float, optional
+        What it is everywhere where it is not given.
+    least : float, optional
+        The smallest value that has a meaning, where that is not above zero.
     """
 
     title: str
     unit: str
     positive: bool = True
+    default: float | None = None
+    least: float | None = None
 
 
 @dataclass(frozen=True)
 class Spelling:
-    """Another quantity that users give or ask for in the place of a parameter, and the way there and back."""
+    """Another quantity that users give or ask for in the place of a parameter, and the way there and back.
+
+    The formulas may need other parameters, and on the way there other quantities that are given with it. The quantity
+    that most users know, `known`, is what models show.
+    """
 
     of: str
     title: str
     unit: str
     to_parameter: str
     from_parameter: str
+    known: bool = False
 
 
 class Medium(ABC):
@@ -59,16 +73,29 @@ class Medium(ABC):
     parameters : dict of str to Parameter
     spellings : dict of str to Spelling
         Other names that a parameter goes by.
-    coefficients : dict of str to str
-        Every coefficient of the scheme as a formula of the parameters.
+    coefficients : dict of str to str or Mean
+        Every coefficient of the scheme as a formula of the parameters and the time step h.
     speed : str
         The formula of the fastest speed, km/s.
+    title : str
+        What it is called, for messages.
+    free_surface : bool
+        Whether fields can be mirrored at a free surface.
+    options : tuple of str
+        Keywords of Model that say more of the medium; its own fields.
+    filters : dict of str to pair of tuples of str
+        For ports that are not on the time axis of the data: what is done to a source, and to what is recorded, one
+        after the other, see :mod:`seisops.time_operator`.
     """
 
     parameters: Mapping[str, Parameter]
     spellings: Mapping[str, Spelling] = MappingProxyType({})
-    coefficients: Mapping[str, str]
+    coefficients: Mapping[str, Coefficient]
     speed: str
+    title: str = ""
+    options: tuple[str, ...] = ()
+    free_surface: bool = True
+    filters: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = MappingProxyType({})
 
     @abstractmethod
     def scheme(self, ndim: int) -> Scheme:
@@ -78,8 +105,32 @@ class Medium(ABC):
     def stable_step(self, spacing: tuple[float, ...], order: int) -> float:
         """The largest time step (ms) at a speed of 1 km/s."""
 
-    def canonical(self, given: Mapping[str, ArrayLike]) -> dict[str, NDArray]:
+    def check(self, parameters: Parameters) -> None:  # noqa: B027, most have nothing to refuse
+        """Refuse parameters that make no sense together, in words."""
+
+    @property
+    def wrt(self) -> tuple[str, ...]:
+        """What derivatives are with respect to where nobody says: m, or all parameters of a medium without one."""
+        return ("m",) if "m" in self.parameters else tuple(self.parameters)
+
+    def channels(self, ndim: int) -> tuple[str, ...]:
+        """The wavefields of its modelling operator."""
+        return tuple(s.name for s in self.scheme(ndim).steps if isinstance(s, Source))
+
+    def components(self, ndim: int) -> tuple[str, ...]:
+        """Those of its wavefields that have a meaning to users: ports, not named after a field of the scheme."""
+        scheme = self.scheme(ndim)
+        fields = {f.name for f in scheme.fields}
+        return tuple(s.name for s in scheme.steps if isinstance(s, Source) and s.name not in fields)
+
+    def canonical(self, given: Mapping[str, ArrayLike], known: Parameters | None = None) -> dict[str, NDArray]:
         """The parameters that are meant by `given`, which may be spelled otherwise, checked, in double precision.
+
+        Parameters
+        ----------
+        given : dict of str to array
+        known : dict of str to array, optional
+            The parameters that stay where they are not given.
 
         Raises
         ------
@@ -89,17 +140,67 @@ class Medium(ABC):
             For values that are not finite, or not positive where they must be.
         """
         result: dict[str, NDArray] = {}
+        spelled: dict[str, NDArray] = {}
         for name, values in given.items():
             spelling = self.spellings.get(name)
             meant = spelling or self.parameters.get(name)
             target = spelling.of if spelling else name
             if meant is None:
                 raise TypeError(f"{type(self).__name__} has no parameter {name!r}; it has {self.words}.")
-            if target in result:
+            if target in result or target in (self.spellings[s].of for s in spelled):
                 raise TypeError(f"{name} says once more what was given: give one of {self.words}.")
-            values = _checked(meant.title, values, self.parameters[target].positive)
-            result[target] = self.evaluate(spelling.to_parameter, {name: values}) if spelling else values
+            values = _checked(meant.title, values, self.parameters[target])
+            (spelled if spelling else result)[name] = values
+        known = {name: np.asarray(x, np.float64) for name, x in (known or {}).items()}
+        for name in spelled:
+            formula = self.spellings[name].to_parameter
+            there = known | result | spelled
+            # What it needs and nobody gave, of what is known.
+            missing = [n for n in self.names_in(formula) if n not in there and n in self.spellings and known]
+            there |= {n: self.evaluate(self.spellings[n].from_parameter, known) for n in missing}
+            lacking = set(self.names_in(formula)) - there.keys()
+            if lacking:
+                raise ValueError(
+                    f"{name} says something of a medium together with {', '.join(sorted(lacking))}: give it too."
+                )
+            target = self.spellings[name].of
+            result[target] = _checked(
+                self.parameters[target].title, self.evaluate(formula, there), self.parameters[target]
+            )
         return result
+
+    def names_in(self, formula: str) -> tuple[str, ...]:
+        """What a formula is of, in order."""
+        return tuple(sorted(str(s) for s in parsed(formula, self.names).free_symbols if str(s) != "h"))
+
+    def meanings(self, wrt: Collection[str]) -> tuple[tuple[str, str], ...]:
+        """Every parameter as a formula of quantities: of those of `wrt` that it is spelled by, else itself.
+
+        Raises
+        ------
+        ValueError
+            For a name this medium does not have, or a parameter that is named twice.
+        """
+        found = {name: name for name in self.parameters}
+        for name in wrt:
+            if name not in self.parameters and name not in self.spellings:
+                raise ValueError(
+                    f"{type(self).__name__} has no parameter {name!r}: derivatives are with respect to {self.words}."
+                )
+        targets = [self.spellings[n].of if n in self.spellings else n for n in wrt]
+        if len(set(targets)) < len(targets) or not targets:
+            raise ValueError(
+                f"Derivatives are with respect to one or several of {self.words}, each once; got {tuple(wrt)}."
+            )
+        for name in wrt:
+            if name in self.spellings:
+                found[self.spellings[name].of] = self.spellings[name].to_parameter
+        return tuple(found.items())
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names of its parameters and of what they are also spelled by."""
+        return (*self.parameters, *self.spellings)
 
     @property
     def words(self) -> str:
@@ -112,14 +213,9 @@ class Medium(ABC):
         names = tuple(parameters)
         return np.asarray(_function(formula, names)(*parameters.values())) + np.zeros(np.shape(parameters[names[0]]))
 
-    def partial(self, coefficient: str, wrt: tuple[str, ...], parameters: Parameters) -> NDArray | None:
-        """The derivative of a coefficient in the parameters `wrt`, one after the other; None where it vanishes."""
-        formula = _derivative(self.coefficients[coefficient], tuple(parameters), wrt)
-        return None if formula == "0" else self.evaluate(formula, parameters)
 
-
-def _checked(title: str, values: ArrayLike, positive: bool) -> NDArray:
-    values = real(values, f"The {title}")
+def _checked(title: str, values: ArrayLike, parameter: Parameter) -> NDArray:
+    values, positive = real(values, f"The {title}"), parameter.positive
     if values.ndim not in (2, 3):
         raise ValueError(f"The {title} must have axes (x, z) or (x, y, z), got shape {values.shape}.")
     if min(values.shape) < 2:
@@ -131,7 +227,16 @@ def _checked(title: str, values: ArrayLike, positive: bool) -> NDArray:
             f"The {title} must be {'positive and ' if positive else ''}finite; {int(bad.sum())} of {values.size} "
             f"values are not, the first at {where}: {values[where]}."
         )
+    if parameter.least is not None and values.min() < parameter.least:
+        where = tuple(int(i) for i in np.argwhere(values < parameter.least)[0])
+        raise ValueError(f"The {title} must be {parameter.least:g} at least; at {where} it is {values[where]:g}.")
     return values
+
+
+def staggered_step(spacing: tuple[float, ...], order: int) -> float:
+    """The limit of a leapfrog whose differences lie half a cell off: h v times the largest eigenvalue of one is 2."""
+    largest = sum(abs(w) for w in weights(Difference(0, shift=1), order)[1])
+    return 2.0 / sqrt(sum((largest / d) ** 2 for d in spacing))
 
 
 def leapfrog_step(spacing: tuple[float, ...], order: int) -> float:
@@ -140,16 +245,6 @@ def leapfrog_step(spacing: tuple[float, ...], order: int) -> float:
     return 2.0 / sqrt(sum(largest / d**2 for d in spacing))
 
 
-def _parsed(formula: str, names: tuple[str, ...]) -> sympy.Expr:
-    # By name, or SymPy takes Q, S and others for its own.
-    return sympy.sympify(formula, locals={name: sympy.Symbol(name) for name in names})
-
-
 @cache
 def _function(formula: str, names: tuple[str, ...]) -> Callable[..., NDArray]:
-    return sympy.lambdify([sympy.Symbol(n) for n in names], _parsed(formula, names), "numpy")
-
-
-@cache
-def _derivative(formula: str, names: tuple[str, ...], wrt: tuple[str, ...]) -> str:
-    return str(sympy.diff(_parsed(formula, names), *(sympy.Symbol(n) for n in wrt)))
+    return sympy.lambdify([sympy.Symbol(n) for n in names], parsed(formula, names), "numpy")

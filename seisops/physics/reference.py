@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from seisops.physics.scheme import Difference, Operation, Perturbation, Port, Scheme, Source, Stage, Term
+from seisops.physics.scheme import Scheme
 from seisops.physics.stencil import weights
+from seisops.physics.steps import Perturbation, Port, Source, Stage
+from seisops.physics.terms import ZERO, Difference, Operation, Term
 
 
 class Reference:
@@ -26,7 +28,7 @@ class Reference:
     order : int
         Of the differences.
     surface : bool
-        A free surface at the first node of the last axis, about which some fields are odd.
+        A free surface at the first node of the last axis, about which some fields are mirrored.
     """
 
     def __init__(
@@ -34,8 +36,8 @@ class Reference:
         surface: bool = False,
     ) -> None:  # fmt: skip
         self.scheme, self.shape, self.spacing, self.h, self.order = scheme, tuple(shape), spacing, h, order
-        self.odd = {f.name for f in scheme.fields if f.odd} if surface else set()
-        self.coefficients = {k: np.broadcast_to(c, self.shape) for k, c in coefficients.items()}
+        self.mirrored = {f.name: f for f in scheme.fields if f.parity} if surface else {}
+        self.coefficients = {k: np.broadcast_to(c, self.shape) for k, c in (*coefficients.items(), (ZERO, 0.0))}
 
     def march(
         self, inputs: Mapping[str, NDArray], nt: int, *, keep: tuple[Perturbation, ...] = (),
@@ -60,7 +62,7 @@ class Reference:
         sources = [s for s in self.scheme.steps if isinstance(s, Source) and s.name in inputs]
         kept = {p: np.zeros((nt, *self.shape)) for p in keep}
         for n in reversed(range(nt)) if adjoint else range(nt):
-            rhs = {f.name: np.zeros(self.shape) for f in self.scheme.fields if f.inertia}
+            rhs = {f.name: np.zeros(self.shape) for f in self.scheme.fields if f.second}
             now |= {s.input: inputs[s.name][n] for s in sources}
             for position, step in enumerate(self.scheme.steps):
                 for p in keep:
@@ -79,13 +81,17 @@ class Reference:
                         into[step.field] = into[step.field] + self.operated(step.operations, now[step.input])
                 else:
                     outputs[step.name][n] = self.operated(step.operations, now[step.field])
+                if step.changes in now and step.changes not in rhs and self.vanishes(step.changes):
+                    now[step.changes] = np.where(np.arange(self.shape[-1]) == 0, 0, now[step.changes])
                 for p, values in (scatter or {}).items():
                     if p.position == position:
                         into = rhs if p.target in rhs else now
                         into[p.target] = into[p.target] + p.factor * self.operated(p.operations, values[n])
             for k, total in rhs.items():
-                ahead = 2 * now[k] - behind[k] + self.h**2 / self.coefficients[self.scheme.field(k).inertia] * total
-                if k in self.odd:
+                inertia = self.scheme.field(k).inertia
+                scale = self.h**2 / self.coefficients[inertia] if inertia else 1
+                ahead = 2 * now[k] - behind[k] + scale * total
+                if self.vanishes(k):
                     ahead[..., 0] = 0
                 for p in keep:
                     if p.target == k and p.kept is None:
@@ -93,13 +99,20 @@ class Reference:
                 now[k], behind[k] = ahead, now[k]
         return outputs, kept
 
+    def vanishes(self, name: str) -> bool:
+        """Whether a field is zero on the free surface."""
+        field = self.mirrored.get(name)
+        return field is not None and field.parity < 0 and field.stagger[-1] == 0
+
     def term(self, term: Term, x: NDArray) -> NDArray:
         """The value of a term of a field `x`."""
-        if term.field not in self.odd:
+        field = self.mirrored.get(term.field)
+        if field is None:
             return term.factor * self.operated(term.operations, x)
         # What lies above the surface is the mirror image; coefficients are nothing there, as beyond every edge.
         above = self.order
-        mirrored = np.concatenate([-x[..., above:0:-1], x], axis=-1)
+        image = x[..., above:0:-1] if field.stagger[-1] == 0 else x[..., above - 1 :: -1]
+        mirrored = np.concatenate([field.parity * image, x], axis=-1)
         return term.factor * self.operated(term.operations, mirrored, above)[..., above:]
 
     def operated(self, operations: tuple[Operation, ...], x: NDArray, above: int = 0) -> NDArray:

@@ -28,197 +28,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import ClassVar
 
-# ---------------------------------------------------------------------- terms
-
-
-@dataclass(frozen=True)
-class Times:
-    """Multiplication by a coefficient, a function of space."""
-
-    coefficient: str
-
-    @property
-    def transpose(self) -> tuple[float, Times]:
-        return 1.0, self
-
-    def __call__(self, expression: Expression) -> Expression:
-        return expression.behind(self)
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A central difference of `degree` along an axis, 0 interpolating; `shift` moves the result by half a cell."""
-
-    axis: int
-    degree: int = 1
-    shift: int = 0
-
-    @property
-    def transpose(self) -> tuple[float, Difference]:
-        return (-1.0) ** self.degree, replace(self, shift=-self.shift)
-
-    def __call__(self, expression: Expression) -> Expression:
-        return expression.behind(self)
-
-
-Operation = Times | Difference
-
-
-@dataclass(frozen=True)
-class Term:
-    """`factor` times operations on a field, the last of which acts first."""
-
-    field: str
-    operations: tuple[Operation, ...] = ()
-    factor: float = 1.0
-
-    @property
-    def coefficients(self) -> Iterator[str]:
-        """The coefficients in it."""
-        return (o.coefficient for o in self.operations if isinstance(o, Times))
-
-    def transposed(self, target: str) -> Term:
-        """What `target`, to which this was added, gives to the field."""
-        signs, operations = zip(*(o.transpose for o in reversed(self.operations)), strict=True) if self.operations \
-            else ((), ())  # fmt: skip
-        factor = self.factor
-        for sign in signs:
-            factor *= sign
-        return Term(target, tuple(operations), factor)
-
-
-@dataclass(frozen=True)
-class Expression:
-    """A sum of terms."""
-
-    terms: tuple[Term, ...]
-
-    def behind(self, operation: Operation) -> Expression:
-        """`operation` of it."""
-        return Expression(tuple(replace(t, operations=(operation, *t.operations)) for t in self.terms))
-
-    def __add__(self, other: Expression) -> Expression:
-        return Expression(self.terms + other.terms)
-
-    def __radd__(self, zero: int) -> Expression:
-        """For Python's own sum, which begins with 0."""
-        return self
-
-    def __rmul__(self, factor: float) -> Expression:
-        return Expression(tuple(replace(t, factor=factor * t.factor) for t in self.terms))
-
-    def __neg__(self) -> Expression:
-        return -1.0 * self
-
-    def __sub__(self, other: Expression) -> Expression:
-        return self + -other
-
-
-@dataclass(frozen=True)
-class Field:
-    """A wavefield, or the memory of a layer.
-
-    Parameters
-    ----------
-    name : str
-    stagger : tuple of int
-        Half cells by which its nodes lie off the grid's, along every axis.
-    inertia : str, optional
-        The coefficient M of a field of second order; a field without one is changed in place.
-    strip : int, optional
-        The axis in whose absorbing layer it lives; a wavefield is everywhere.
-    odd : bool
-        Whether it vanishes on a free surface, and is mirrored above it with the opposite sign.
-    """
-
-    name: str
-    stagger: tuple[int, ...]
-    inertia: str | None = None
-    strip: int | None = None
-    odd: bool = False
-
-    @property
-    def value(self) -> Expression:
-        """The field, to build stages from."""
-        return Expression((Term(self.name),))
-
-
-# ---------------------------------------------------------------------- stages
-
-
-@dataclass(frozen=True)
-class Stage:
-    """``target = keep * target + terms``; within the layer along `strip` alone, where that is given."""
-
-    target: str
-    terms: tuple[Term, ...]
-    keep: str | None = None
-    strip: int | None = None
-
-    @property
-    def reads(self) -> set[str]:
-        """The fields it takes."""
-        return {t.field for t in self.terms}
-
-    @property
-    def changes(self) -> str:
-        """The field it is about."""
-        return self.target
-
-
-@dataclass(frozen=True)
-class Port:
-    """Where the outside meets a field: a source adds ``operations`` of what comes in, a receiver takes them of it."""
-
-    name: str
-    field: str
-    operations: tuple[Operation, ...] = ()
-    keep: ClassVar = None
-
-
-class Source(Port):
-    """What comes in is added to a field."""
-
-    reads: ClassVar = frozenset()
-
-    @property
-    def changes(self) -> str:
-        """The field it is added to."""
-        return self.field
-
-    @property
-    def input(self) -> str:
-        """What comes in, as a term calls it."""
-        return f"source {self.name}"
-
-
-class Receiver(Port):
-    """What goes out is read from a field."""
-
-    changes: ClassVar = None
-
-    @property
-    def reads(self) -> set[str]:
-        """The field it is read from."""
-        return {self.field}
-
-
-@dataclass(frozen=True)
-class Perturbation:
-    r"""How a coefficient scatters: ``target += operations (δc · kept)``, just before the stage at `position`.
-
-    `kept` are terms of the background (or of what comes in at a source), or None for the second time difference
-    of the target over h², which the inertia of a field multiplies.
-    """
-
-    coefficient: str
-    target: str
-    operations: tuple[Operation, ...]
-    kept: tuple[Term, ...] | None
-    position: int
-    factor: float = 1.0
+from seisops.physics.ordering import kept_first, merged
+from seisops.physics.steps import Perturbation, Port, Receiver, Source, Stage
+from seisops.physics.terms import ZERO, Difference, Field, Operation, Term, Times
 
 
 @dataclass(frozen=True)
@@ -256,7 +69,7 @@ class Scheme:
         found: dict[str, None] = {f.inertia: None for f in self.fields if f.inertia}
         for stage in self.stages:
             found |= dict.fromkeys(c for t in stage.terms for c in t.coefficients)
-            found |= {stage.keep: None} if stage.keep else {}
+            found |= {stage.keep: None} if stage.keep not in (None, ZERO) else {}
         for port in self.steps:
             if isinstance(port, Port):
                 found |= dict.fromkeys(o.coefficient for o in port.operations if isinstance(o, Times))
@@ -269,7 +82,7 @@ class Scheme:
     @property
     def second(self) -> set[str]:
         """The names of the fields of second order."""
-        return {f.name for f in self.fields if f.inertia}
+        return {f.name for f in self.fields if f.second}
 
     # --- the two things a scheme is asked for
 
@@ -284,11 +97,13 @@ class Scheme:
                 case Receiver():
                     steps.append(Source(step.name, *_turned(step)))
                 case Stage():
+                    # What a field adds to itself comes last: all others take it as it was.
                     steps += [
-                        Stage(t.field, (t.transposed(step.target),), strip=self._strip(step, t)) for t in step.terms
+                        Stage(t.field, (t.transposed(step.target),), strip=self._strip(step, t))
+                        for t in sorted(step.terms, key=lambda t: t.field == step.target)
                     ]
                     steps += [Stage(step.target, (), step.keep, step.strip)] if step.keep else []
-        return Scheme(self.fields, merged(_kept_first(steps, self.second), self.second))
+        return Scheme(self.fields, merged(kept_first(steps, self.second), self.second))
 
     def linearised(self, coefficients: Iterable[str]) -> tuple[Perturbation, ...]:
         """How perturbations of `coefficients` scatter off what is kept of a background."""
@@ -343,45 +158,3 @@ def _added(step) -> Iterator[tuple[str, Term]]:
 def _turned(port: Port) -> tuple[str, tuple[Operation, ...]]:
     """The field and operations of a port whose ends are exchanged; pointwise, they are their own transpose."""
     return port.field, tuple(o.transpose[1] for o in reversed(port.operations))
-
-
-def _kept_first(steps: list, second: set[str]) -> list:
-    """The same steps with every factor ``y = q y`` at the beginning: at the end of a step it is that of the next."""
-    kept = [s for s in steps if isinstance(s, Stage) and s.keep and not s.terms]
-    for s in kept:
-        if not all(commute(s, other, second) for other in steps[steps.index(s) + 1 :]):
-            raise ValueError(f"{s.target} is used after its factor {s.keep} in a step: put its stage last.")
-    return kept + [s for s in steps if s not in kept]
-
-
-def merged(steps: Iterable, second: set[str]) -> tuple:
-    """The same steps with stages of one field in one, where what stands between them does not tell the difference.
-
-    What is added to a field of `second` order shows in the next step.
-    """
-    result: list = []
-    for step in steps:
-        earlier = _mergeable(result, step, second)
-        if earlier is None:
-            result.append(step)
-        else:
-            first = result.pop(earlier)
-            result.append(replace(step, terms=first.terms + step.terms, keep=first.keep))
-    return tuple(result)
-
-
-def _mergeable(result: list, step, second: set[str]) -> int | None:
-    """The stage that can wait until `step` and be one with it."""
-    if not isinstance(step, Stage) or step.keep:
-        return None
-    for i in reversed(range(len(result))):
-        earlier = result[i]
-        if isinstance(earlier, Stage) and (earlier.target, earlier.strip) == (step.target, step.strip):
-            return i if all(commute(earlier, s, second) for s in result[i + 1 :]) else None
-    return None
-
-
-def commute(one, other, second: set[str]) -> bool:
-    """Whether the order of two steps is of no consequence."""
-    scaled = one.changes == other.changes and (one.keep or other.keep)
-    return not (scaled or ({one.changes} - second) & other.reads or ({other.changes} - second) & one.reads)

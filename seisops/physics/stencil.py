@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sympy import Rational, finite_diff_weights
 
-from seisops.physics.scheme import Difference
+from seisops.physics.terms import Difference
 
 
 @cache

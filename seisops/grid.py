@@ -1,0 +1,85 @@
+"""A regular grid with an absorbing layer around it, and the way between the two."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Grid:
+    """What of a model is geometry alone.
+
+    Attributes
+    ----------
+    shape, spacing, origin : tuple
+        Of the physical grid, without its layer.
+    absorb : int
+        Cells of the layer.
+    free_surface : bool
+        Whether there is a free surface instead of a layer at the first node of the last axis.
+    """
+
+    shape: tuple[int, ...]
+    spacing: tuple[float, ...]
+    origin: tuple[float, ...]
+    absorb: int
+    free_surface: bool
+
+    @property
+    def ndim(self) -> int:
+        """Number of space axes, 2 or 3."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of its nodes."""
+        return int(np.prod(self.shape))
+
+    @property
+    def pad_widths(self) -> tuple[tuple[int, int], ...]:
+        """Cells of the layer before and after every axis."""
+        widths = [(self.absorb, self.absorb)] * self.ndim
+        if self.free_surface:
+            widths[-1] = (0, self.absorb)
+        return tuple(widths)
+
+    @property
+    def padded_shape(self) -> tuple[int, ...]:
+        """Shape of a wavefield: the grid with its absorbing layer."""
+        return tuple(n + a + b for n, (a, b) in zip(self.shape, self.pad_widths, strict=True))
+
+    @property
+    def interior(self) -> tuple[slice, ...]:
+        """Slices of the physical grid inside the padded one."""
+        return tuple(slice(a, a + n) for n, (a, _) in zip(self.shape, self.pad_widths, strict=True))
+
+    @property
+    def extent(self) -> tuple[tuple[float, float], ...]:
+        """First and last position of every axis, m."""
+        return tuple((o, o + (n - 1) * d) for o, n, d in zip(self.origin, self.shape, self.spacing, strict=True))
+
+    def crop(self, u: NDArray) -> NDArray:
+        """Physical part of `u`, an array whose last axes are `padded_shape`."""
+        return u[(..., *self.interior)]
+
+    def embed(self, w: NDArray) -> NDArray:
+        """`w` on the padded grid with zeros in the layer: the transpose of :meth:`crop`."""
+        lead = w.shape[: w.ndim - self.ndim]
+        out = np.zeros((*lead, *self.padded_shape), w.dtype)
+        self.crop(out)[...] = w
+        return out
+
+    def pad(self, x: NDArray) -> NDArray:
+        """`x` on the padded grid, extended into the layer by its edge values."""
+        return np.pad(x, self.pad_widths, mode="edge")
+
+    def pad_adjoint(self, y: NDArray) -> NDArray:
+        """The transpose of :meth:`pad`: what lies in the layer is added to the edge it came from."""
+        for axis, (a, b) in enumerate(self.pad_widths):
+            n = self.shape[axis]
+            y = np.moveaxis(y, axis, 0)
+            inner = y[a : a + n].copy()
+            inner[0] += y[:a].sum(axis=0)
+            inner[-1] += y[a + n : a + n + b].sum(axis=0)
+            y = np.moveaxis(inner, 0, axis)
+        return np.ascontiguousarray(y)

@@ -1,0 +1,135 @@
+r"""Coefficients of a scheme as formulas of parameters, on the nodes or between them, with derivatives of every order.
+
+A coefficient between nodes is a formula of a mean over the nodes around it, so that it is a function of the parameters
+at all of these: in SymPy's words of ``rho__00`` and ``rho__10``, here and half a cell on. Its derivatives come from
+there, those of a harmonic mean in a fluid too, where the rigidity and with it the mean are zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+
+import numpy as np
+import sympy
+from numpy.typing import NDArray
+
+# Cells by which a node lies beyond that of an index, along every axis.
+Node = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A coefficient between nodes: `formula` of x, the mean of `of` over the nodes around it.
+
+    Parameters
+    ----------
+    formula : str
+        Of x, and of the time step h.
+    of : str
+        A formula of parameters at a node.
+    along : tuple of int
+        The axes along which it lies half a cell on.
+    harmonic : bool
+        Take the harmonic mean, which is zero where one of its nodes is; the arithmetic mean without.
+    """
+
+    formula: str
+    of: str
+    along: tuple[int, ...]
+    harmonic: bool = False
+
+
+Coefficient = str | Mean
+
+
+def parsed(formula: str, names: Collection[str]) -> sympy.Expr:
+    """A formula as SymPy has it."""
+    # By name, or SymPy takes Q, S and others for its own.
+    return sympy.sympify(formula, locals={name: sympy.Symbol(name) for name in (*names, "h", "x")})
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of some quantities at some nodes, and of the time step h."""
+
+    expression: sympy.Expr
+    variables: tuple[tuple[str, Node], ...]
+
+    def partial(self, *indices: int) -> Callable | None:
+        """The derivative in variables, one after the other, as a function of all; None where it vanishes."""
+        return _partial(self, tuple(sorted(indices)))
+
+
+@cache
+def function(
+    coefficient: Coefficient, words: tuple[tuple[str, str], ...], names: tuple[str, ...], ndim: int
+) -> Function:
+    """A coefficient as a function.
+
+    Parameters
+    ----------
+    coefficient : str or Mean
+    words : pairs of str
+        Every parameter with the formula of the quantities it is made of.
+    names : tuple of str
+        All names of parameters and quantities.
+    ndim : int
+    """
+    meaning = {sympy.Symbol(name): parsed(text, names) for name, text in words}
+
+    def read(formula: str, node: Node) -> sympy.Expr:
+        result = parsed(formula, names).subs(meaning, simultaneous=True)
+        return result.subs({s: _symbol(str(s), node) for s in result.free_symbols if str(s) != "h"}, simultaneous=True)
+
+    if isinstance(coefficient, str):
+        expression = read(coefficient, (0,) * ndim)
+    else:
+        steps = ((0, 1) if axis in coefficient.along else (0,) for axis in range(ndim))
+        around = [read(coefficient.of, node) for node in product(*steps)]
+        n = len(around)
+        mean = sympy.together(n / sum(1 / x for x in around)) if coefficient.harmonic else sum(around) / n
+        expression = parsed(coefficient.formula, ()).subs(sympy.Symbol("x"), mean)
+    found = sorted(str(s) for s in expression.free_symbols if str(s) != "h")
+    variables = tuple((name.split("__")[0], tuple(map(int, name.split("__")[1]))) for name in found)
+    return Function(expression, variables)
+
+
+def _symbol(name: str, node: Node) -> sympy.Symbol:
+    return sympy.Symbol(f"{name}__{''.join(map(str, node))}")
+
+
+@cache
+def _partial(f: Function, indices: tuple[int, ...]) -> Callable | None:
+    symbols = [_symbol(*variable) for variable in f.variables]
+    result = sympy.diff(f.expression, *(symbols[i] for i in indices)) if indices else f.expression
+    return None if result == 0 else sympy.lambdify([sympy.Symbol("h"), *symbols], result, "numpy", cse=True)
+
+
+def evaluate(partial: Callable, h: float, values: list[NDArray]) -> NDArray:
+    """A function or a derivative at the values of its variables; zero where a mean of zeros leaves it open."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        result = np.asarray(partial(h, *values), np.float64)
+    return np.nan_to_num(result, nan=0.0, posinf=np.inf, neginf=-np.inf) if np.isnan(result).any() else result
+
+
+def moved(x: NDArray, node: Node) -> NDArray:
+    """The values at nodes further on; beyond the last node there is the last one again."""
+    for axis, step in enumerate(node):
+        if step:
+            x = np.take(x, np.minimum(np.arange(x.shape[axis]) + 1, x.shape[axis] - 1), axis)
+    return x
+
+
+def moved_back(y: NDArray, node: Node) -> NDArray:
+    """The transpose of :func:`moved`."""
+    for axis, step in enumerate(node):
+        if step:
+            y = np.moveaxis(y, axis, 0)
+            x = np.zeros_like(y)
+            x[1:] = y[:-1]
+            x[-1] += y[-1]
+            y = np.moveaxis(x, 0, axis)
+    return y

@@ -1,0 +1,53 @@
+"""Sound in an earth whose density varies."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from seisops.physics.coefficients import Mean
+from seisops.physics.medium import Medium, Parameter, Spelling, staggered_step
+from seisops.physics.ports import added, assigned, ported
+from seisops.physics.steps import Receiver, Source
+from seisops.physics.terms import Difference, Field, Times
+
+AXES = {2: "xz", 3: "xyz"}
+
+
+@dataclass(frozen=True)
+class VariableDensity(Medium):
+    r"""Sound in an earth of squared slowness m = 1/v² and density ρ.
+
+    .. math:: \frac{m}{\rho}\,\ddot u - \nabla\cdot\frac{1}{\rho}\nabla u = s
+
+    Leapfrog in time; the acceleration :math:`\dot v = (f - \nabla u) / \rho` lies between the nodes, where the density
+    is the mean of both sides. Pressure and explosions are the component "p", particle velocities and forces "x", "y"
+    and "z".
+    """
+
+    title: ClassVar = "sound with density"
+    parameters: ClassVar = {
+        "m": Parameter("squared slowness", "s²/km²"),
+        "rho": Parameter("density", "g/cm³"),
+    }
+    spellings: ClassVar = {"v": Spelling("m", "velocity", "km/s", "1/v**2", "1/sqrt(m)", known=True)}
+    coefficients: ClassVar = {"inertia": "m/rho"} | {f"b{a}": Mean("1/x", "rho", (a,)) for a in range(3)}
+    speed: ClassVar = "1/sqrt(m)"
+
+    def scheme(self, ndim):
+        u = Field("u", (0,) * ndim, inertia="inertia", parity=-1)
+        fields, stages, ports, flow = [u], [], [Source("p", "u"), Receiver("p", "u")], []
+        for a, axis in enumerate(AXES[ndim]):
+            place = tuple(int(a == k) for k in range(ndim))
+            # What is differenced in depth is mirrored at a free surface: w here, and in the transpose the push.
+            push, w = (Field(f"{letter}{axis}", place, parity=int(a == ndim - 1)) for letter in "fw")
+            stages += [assigned(push, -Difference(a, shift=1)(u.value)), assigned(w, Times(f"b{a}")(push.value))]
+            ports += [Source(axis, push.name), Receiver(axis, w.name)]
+            fields += [push, w]
+            flow.append(Difference(a, shift=-1)(w.value))
+        return ported(fields, [*stages, added(u, -sum(flow))], ports, closed=("u",))
+
+    filters: ClassVar = {axis: ((), ("integral", "half")) for axis in "xyz"}
+
+    def stable_step(self, spacing, order):
+        return staggered_step(spacing, order)
