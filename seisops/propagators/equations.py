@@ -9,15 +9,18 @@ A transpose marches backwards, where the level ahead is the one before in time. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
 from devito import Derivative, Eq, Function, Grid, Inc, SubDimension, SubDomain, TimeFunction
 
 from seisops.physics.layer import profile
-from seisops.physics.scheme import Difference, Operation, Port, Scheme, Stage, Term, commute
+from seisops.physics.ordering import commute
+from seisops.physics.scheme import Scheme
 from seisops.physics.stencil import span, weights
+from seisops.physics.steps import Port, Receiver, Source, Stage
+from seisops.physics.terms import ZERO, Difference, Field, Operation, Term
 
 # Cells that the widest vector instructions take at once; the rest of a strip would go cell by cell.
 VECTOR = 16
@@ -110,7 +113,7 @@ class Functions:
         yield from self.coefficients.values()
 
     def _field(self, f) -> Function:
-        if f.inertia:
+        if f.second:
             return TimeFunction(name=f.name, grid=self.grid, time_order=2, space_order=self.order)
         return Function(name=f.name, grid=self.grid, space_order=self.order)
 
@@ -126,12 +129,12 @@ class Functions:
 
     def levels(self, name: str) -> Levels:
         """A field and what is beside it in time."""
-        u, inertia = self.fields[name], self.scheme.field(name).inertia
-        if not inertia:
+        u, field = self.fields[name], self.scheme.field(name)
+        if not field.second:
             return Levels(u, u, u, 1)
         ahead, behind = (u.backward, u.forward) if self.adjoint else (u.forward, u.backward)
         # h²/M is what a kernel is given of an inertia.
-        return Levels(u, ahead, behind, self.coefficients[inertia])
+        return Levels(u, ahead, behind, self.coefficients[field.inertia] if field.inertia else 1)
 
     def port(self, kind: type[Port], name: str) -> Levels:
         """The field at a source or receiver of the scheme; what comes in there is scaled."""
@@ -140,30 +143,49 @@ class Functions:
         scale = prod((self.coefficients[o.coefficient] for o in step.operations), start=u.scale)
         return Levels(u.now, u.ahead, u.behind, scale)
 
-    def equations(self) -> list[Eq]:
-        """One time step, without what comes from outside."""
-        begun: set[str] = set()
-        result, turns = [], _turns(self.scheme)
-        for stage in _leading(self.scheme):
-            sides = [] if stage.strip is None else self.sides(stage.strip, turns[stage])
-            for where in [{"subdomain": side} for side in sides] or [{}]:
-                result.append(self._equation(stage, stage.target in begun, where))
-            begun.add(stage.target)
-        return result
+    def step(self, sources: Mapping[str, list[Eq]], measures: Mapping[str, list[Eq]], surface: bool) -> list[Eq]:
+        """One time step, with what comes in and goes out at every port.
 
-    def free_surface(self) -> list[Eq]:
-        """Zero at the first node of the last axis, and the mirror image with its sign above, of every odd field."""
-        z, result = self.grid.dimensions[-1], []
-        for f in self.scheme.fields:
-            if f.odd:
-                new = self.levels(f.name).ahead
-                mirror = [Eq(new._subs(z, -k), -new._subs(z, k)) for k in range(1, self.order // 2 + 1)]
-                result += [Eq(new._subs(z, 0), 0), *mirror]
-        return result
+        What comes in at a field of second order, or goes out there, waits for all stages: it shows in the next step.
+        """
+        result, turns, begun = [], _turns(self.scheme), set()
+        incoming, outgoing, second = [], [], self.scheme.second
+        steps = _leading(self.scheme)
+        last = {s.changes: i for i, s in enumerate(steps) if s.changes}
+        for i, step in enumerate(steps):
+            match step:
+                case Source():
+                    (incoming if step.field in second else result).extend(sources.get(step.name, ()))
+                case Receiver():
+                    (outgoing if step.field in second else result).extend(measures.get(step.name, ()))
+                case Stage():
+                    if step.strip is not None and step.target in second - begun:
+                        # Strips add to what the whole grid begins with.
+                        result.append(self._equation(Stage(step.target, ()), False, {}))
+                        begun.add(step.target)
+                    sides = [] if step.strip is None else self.sides(step.strip, turns[step])
+                    for where in [{"subdomain": side} for side in sides] or [{}]:
+                        result.append(self._equation(step, step.target in begun, where))
+                    begun.add(step.target)
+            if surface and last.get(step.changes) == i and step.changes not in second:
+                result += self._mirrored(self.scheme.field(step.changes))
+        above = [eq for f in self.scheme.fields if surface and f.second for eq in self._mirrored(f)]
+        return [*result, *incoming, *above, *outgoing]
+
+    def _mirrored(self, f: Field) -> list[Eq]:
+        """What a field is above a free surface at the first node of the last axis."""
+        if not f.parity:
+            return []
+        z, new, reach = self.grid.dimensions[-1], self.levels(f.name).ahead, self.order // 2
+        timeless = {} if f.second else {"implicit_dims": (self.grid.time_dim,)}
+        if f.stagger[-1]:
+            return [Eq(new._subs(z, -k - 1), f.parity * new._subs(z, k), **timeless) for k in range(reach)]
+        mirror = [Eq(new._subs(z, -k), f.parity * new._subs(z, k), **timeless) for k in range(1, reach + 1)]
+        return [Eq(new._subs(z, 0), 0, **timeless), *mirror] if f.parity < 0 else mirror
 
     def _equation(self, stage: Stage, begun: bool, where: dict) -> Eq:
-        u, added = self.levels(stage.target), sum(self._term(t) for t in stage.terms)
-        if self.scheme.field(stage.target).inertia:
+        u, added = self.levels(stage.target), sum((self._term(t) for t in stage.terms), start=0)
+        if self.scheme.field(stage.target).second:
             if begun:
                 return Inc(u.ahead, u.scale * added, **where)
             return Eq(u.ahead, 2 * u.now - u.behind + u.scale * added, **where)
@@ -171,6 +193,8 @@ class Functions:
             # Devito would take out of the loop over time what names no time.
             time, space = self.grid.time_dim, self.grid.dimensions
             where = where | {"implicit_dims": (time,) if where else (time, *space)}
+        if stage.keep == ZERO:
+            return Eq(u.now, added, **where)
         if stage.keep:
             return Eq(u.now, self.coefficients[stage.keep] * u.now + added, **where)
         return Inc(u.now, added, **where)
@@ -193,15 +217,15 @@ class Functions:
         return Derivative(x, (d, o.degree), fd_order=self.order, weights=row, **x0)
 
 
-def _leading(scheme: Scheme) -> list[Stage]:
-    """The stages in order, those of the whole grid of a field of second order before those of its strips."""
-    result: list[Stage] = []
-    for stage in scheme.stages:
+def _leading(scheme: Scheme) -> list:
+    """The steps in order, the stages of the whole grid of a field of second order before those of its strips."""
+    result: list = []
+    for step in scheme.steps:
         place = len(result)
-        if stage.target in scheme.second and stage.strip is None:
-            while place and commute(stage, result[place - 1], scheme.second):
+        if isinstance(step, Stage) and step.target in scheme.second and step.strip is None:
+            while place and commute(step, result[place - 1], scheme.second):
                 place -= 1
-        result.insert(place, stage)
+        result.insert(place, step)
     return result
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import gc
 import hashlib
+import inspect
 import logging
 import os
 import pickle
@@ -20,6 +21,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import devito
@@ -28,7 +30,8 @@ from devito import Constant, Function, Grid, Operator, configuration
 from devito.logger import logger
 from devito.passes.iet.languages.openmp import OmpIteration
 
-from seisops.physics.scheme import Receiver, Scheme, Source
+from seisops.physics.scheme import Scheme
+from seisops.physics.steps import Receiver, Source
 from seisops.propagators import domain
 from seisops.propagators.couplings import Coupling, Offsets
 from seisops.propagators.equations import Functions
@@ -79,13 +82,23 @@ class FieldSet:
 
 def _equations(spec: KernelSpec, f: FieldSet) -> list:
     h = Constant(name="h", dtype=np.dtype(spec.dtype).type)
-    step = f.physics.equations()
-    step += spec.source.source(f.source, f.physics.port(Source, spec.source.port))
-    if spec.free_surface:
-        step += f.physics.free_surface()
+    measures: dict[str, list] = {}
     for coupling, fields in zip(spec.measures, f.measures, strict=True):
-        step += coupling.measure(fields, f.physics.port(Receiver, coupling.port), h)
-    return step
+        for port, equations in coupling.measure(fields, partial(f.physics.port, Receiver), h).items():
+            measures.setdefault(port, []).extend(equations)
+    sources = spec.source.source(f.source, partial(f.physics.port, Source))
+    if spec.adjoint and not spec.scheme.second:
+        sources, measures = (_backwards(found, f.physics.grid.time_dim) for found in (sources, measures))
+    return f.physics.step(sources, measures, spec.free_surface)
+
+
+def _backwards(equations: dict[str, list], time) -> dict[str, list]:
+    """Equations that read and write the last step first: fields without levels in time do not say where it goes."""
+    step = time.symbolic_max + time.symbolic_min - time
+    return {
+        port: [type(eq)(eq.lhs._subs(time, step), eq.rhs._subs(time, step)) for eq in found]
+        for port, found in equations.items()
+    }
 
 
 def _build(spec: KernelSpec) -> Operator:
@@ -150,24 +163,33 @@ def kernel(spec: KernelSpec) -> Operator:
         if spec not in _kernels:
             path = _cache_path(spec)
             with domain.in_turn():
-                operator = _load(path)
+                operator = None if path is None else _load(path)
                 if operator is None:
                     operator = _build(spec)
                     built += 1
                 _ = operator.cfunction  # compiled and loaded here, where the arithmetic is looked after
-                if not path.is_file():
+                if path is not None and not path.is_file():
                     _save(path, operator)
             _kernels[spec] = operator
     return _kernels[spec]
 
 
-def _cache_path(spec: KernelSpec) -> Path:
-    """A file in a folder only this user can read, named after all a binary depends on."""
+def _cache_path(spec: KernelSpec) -> Path | None:
+    """A file in a folder only this user can read, named after all a binary depends on; None where that is not known.
+
+    The text of a medium is its scheme, which the spec holds whole; that of a coupling from elsewhere is looked up.
+    """
+    couplings = [type(c) for c in (spec.source, *spec.measures) if not type(c).__module__.startswith("seisops.")]
+    try:
+        texts = [inspect.getsource(inspect.getmodule(c)) for c in couplings]
+    except (OSError, TypeError):
+        # Written at a prompt: edited, it would find the binary of what it was.
+        return None
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     host = (sys.version, devito.__version__, np.__version__, str(configuration["platform"]),
             str(configuration["compiler"]), configuration["language"], configuration["mpi"], configuration["topology"],
             str(_cpu()), str(configuration["opt"]), _sources())  # fmt: skip
-    name = hashlib.sha256(repr((host, spec)).encode()).hexdigest()[:32]
+    name = hashlib.sha256(repr((host, spec, texts)).encode()).hexdigest()[:32]
     return root / "seisops" / "kernels" / f"{name}.pickle"
 
 
@@ -222,10 +244,12 @@ _inside: ContextVar[bool] = ContextVar("inside_seisops", default=False)
 def _wanted(record: logging.LogRecord) -> bool:
     """Devito reports every build and run at its default level; from within this library only warnings matter.
 
-    And not that which takes the layer's profiles along one axis for a part that is too small: grids are checked before.
+    And not that which takes the layer's profiles along one axis for a part that is too small: grids are checked before;
+    nor that a difference between nodes has as many weights as nodes.
     """
     routine = record.levelno == logging.INFO == logger.level
-    return not (_inside.get() and (routine or "but the current rank" in record.getMessage()))
+    known = any(words in record.getMessage() for words in ("but the current rank", "Less weights"))
+    return not (_inside.get() and (routine or known))
 
 
 logger.addFilter(_wanted)

@@ -6,7 +6,7 @@ import threading
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from seisops.model import Model
 from seisops.physics import Medium
 from seisops.physics.layer import absorbing
-from seisops.physics.scheme import Receiver, Scheme
+from seisops.physics.ports import inlined
+from seisops.physics.scheme import Scheme
+from seisops.physics.steps import Receiver
 from seisops.propagators import domain
 from seisops.propagators.equations import depth, strip_cells
 from seisops.propagators.kernels import Coupling, KernelSpec, float_environment, kernel, quiet, runs_threaded
@@ -33,7 +35,7 @@ class Term:
 
     coupling: Coupling
     values: dict[str, NDArray] = field(default_factory=dict)
-    points: PointWeights | None = None
+    points: tuple[PointWeights, ...] = ()
     history: History | None = None
 
 
@@ -149,9 +151,9 @@ class Marching:
         last = 0 if self.adjoint else self.nt - 1
         return last - start if start <= last < stop else None
 
-    def levels(self, coupling: Coupling, step: int) -> tuple[NDArray, NDArray]:
-        """What a coupling measures in a step of the block that has run, and that behind it."""
-        u = self.space.fields.physics.port(Receiver, coupling.port).now.data.view(np.ndarray)
+    def levels(self, port: str, step: int) -> tuple[NDArray, NDArray]:
+        """The wavefield of second order at a port in a step of the block that has run, and that behind it."""
+        u = self.space.fields.physics.port(Receiver, port).now.data.view(np.ndarray)
         return u[step % 3], u[(step + (1 if self.adjoint else -1)) % 3]
 
     def results(self) -> list[NDArray]:
@@ -198,7 +200,7 @@ class _Port:
             direct[payload] = term.history.buffer
 
         def buffer(k: str, f) -> NDArray:
-            step = f.shape[1:] if term.points is None else (len(term.points),)
+            step = (1 + max(int(p.rows.max()) for p in term.points),) if term.points else f.shape[1:]
             return buffers.take((marching.block, *step) if k in timed else f.shape, f.dtype)
 
         self.seen = {k: buffers.aligned(direct[k], f.dtype) if k in direct else buffer(k, f) for k, f in fields.items()}
@@ -207,6 +209,8 @@ class _Port:
         seen = self.seen.get(payload)
         if measures and term.coupling.additive:
             seen[...] = 0
+        # Series to which several ports add in a step.
+        self.adds_up = measures and len(term.points) > 1
         # What a block holds is overwritten; the history of a whole march is handed over as it is.
         self.collected = None
         if measures and payload in timed and not self.writes:
@@ -216,6 +220,8 @@ class _Port:
         """Bring in what the block from `start` to `stop` takes."""
         for k, x in self.given.items():
             self.seen[k][: stop - start] = x[start:stop]
+        if self.adds_up:
+            self.seen[self.payload][...] = 0
         if self.reads:
             self.reader.read(start, stop, self.seen["background"][: stop - start])
         if self.writes:
@@ -226,9 +232,8 @@ class _Port:
         seen = self.seen.get(self.payload)
         last = self.marching.last_step(start, stop)
         if last is not None and hasattr(self.term.coupling, "at_the_end"):
-            seen[last] = self.term.coupling.at_the_end(
-                *self.marching.levels(self.term.coupling, last), seen.dtype.type(self.marching.model.dt)
-            )
+            h = seen.dtype.type(self.marching.model.dt)
+            self.term.coupling.at_the_end(seen[last], partial(self.marching.levels, step=last), h)
         if self.writes:
             self.term.history.write(start, stop, seen[: stop - start])
         elif self.collected is not None and self.collected is not seen:
@@ -239,20 +244,22 @@ class _Port:
         if self.writes:
             return None
         measured = self.seen[self.payload] if self.collected is None else self.collected
-        return domain.whole(self.marching.model, measured) if self.term.points is None else domain.total(measured)
+        return domain.total(measured) if self.term.points else domain.whole(self.marching.model, measured)
 
 
 def _here(term: Term, fields: dict, model: Model) -> Term:
     """The term with this rank's part of what lies on the grid."""
     values = {k: domain.part(model, x) if fields[k].dimensions[-1].is_Space else x for k, x in term.values.items()}
-    if term.points is not None:
-        values |= term.coupling.given(domain.own(model, term.points))
+    if term.points:
+        values |= term.coupling.given(tuple(domain.own(model, points) for points in term.points))
     return replace(term, values=values)
 
 
 def _spec(model: Model, adjoint: bool, threaded: bool, source: Term, measures: list[Term]) -> KernelSpec:
     sides = []
-    scheme = _scheme(model.medium, model.ndim, frozenset(a for a, w in enumerate(model.pad_widths) if any(w)), adjoint)
+    layers = frozenset(a for a, w in enumerate(model.pad_widths) if any(w))
+    ports = frozenset(name for term in (source, *measures) for name in term.coupling.ports)
+    scheme = _scheme(model.medium, model.ndim, layers, ports, model.free_surface, adjoint)
     for axis, (before, after) in enumerate(model.pad_widths):
         present = tuple(s for s, n in (("left", before), ("right", after)) if n)
         cells = strip_cells(model.absorb, model.space_order, axis == model.ndim - 1, depth(scheme, axis))
@@ -266,7 +273,11 @@ def _spec(model: Model, adjoint: bool, threaded: bool, source: Term, measures: l
 
 
 @cache
-def _scheme(medium: Medium, ndim: int, layers: frozenset[int], adjoint: bool) -> Scheme:
-    """The scheme of a march."""
-    scheme = absorbing(medium.scheme(ndim), layers)
+def _scheme(
+    medium: Medium, ndim: int, layers: frozenset[int], ports: frozenset[str], surface: bool, adjoint: bool
+) -> Scheme:
+    """The scheme of a march between some ports."""
+    scheme = medium.scheme(ndim)
+    kept = {f.name for f in scheme.fields if surface and f.parity}
+    scheme = absorbing(inlined(scheme, ports, kept), layers)
     return scheme.transpose if adjoint else scheme

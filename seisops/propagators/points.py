@@ -8,7 +8,7 @@ that kernels need not ask: at an edge it begins further in, and on an axis with 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +25,14 @@ ON_NODE = 1e-6
 
 @dataclass(frozen=True, eq=False)
 class PointWeights:
-    """First node (point, axis) of a shot's points, and for every axis their weights (point, node from there)."""
+    """First node (point, axis) of a shot's points, and for every axis their weights (point, node from there).
+
+    `rows` says which series each point is, of those of all groups of points.
+    """
 
     nodes: NDArray
     weights: tuple[NDArray, ...]
+    rows: NDArray | None = None
 
     def __len__(self) -> int:
         return len(self.nodes)
@@ -37,7 +41,7 @@ class PointWeights:
         """The same points with weight on the nodes of a part of the grid alone, and rows that lie in it."""
         rows = [_cut(first, w, s.start, s.stop) for first, w, s in zip(self.nodes.T, self.weights, part, strict=True)]
         nodes, weights = zip(*rows, strict=True)
-        return PointWeights(np.stack(nodes, axis=1).astype(self.nodes.dtype), weights)
+        return replace(self, nodes=np.stack(nodes, axis=1).astype(self.nodes.dtype), weights=weights)
 
     def matrix(self, shape: tuple[int, ...]) -> csr_matrix:
         """The sparse matrix (point, node of a grid of `shape`) of these weights."""
@@ -62,8 +66,17 @@ def _cut(first: NDArray, weights: NDArray, start: int, stop: int) -> tuple[NDArr
     return moved - start, np.where((old >= 0) & (old < length), kept, 0)
 
 
-def point_weights(model: Model, positions: NDArray, interpolation: str) -> PointWeights:
+def point_weights(
+    model: Model, positions: NDArray, interpolation: str, stagger: tuple[int, ...] | None = None, parity: int = -1
+) -> PointWeights:
     """Weights of `positions` (point, axis) on the padded grid of `model`.
+
+    Parameters
+    ----------
+    stagger : tuple of int, optional
+        Half cells by which the nodes of the wavefield lie off the grid's.
+    parity : int
+        The sign of its mirror image above a free surface.
 
     Raises
     ------
@@ -74,6 +87,8 @@ def point_weights(model: Model, positions: NDArray, interpolation: str) -> Point
         raise ValueError(f"Positions have {positions.shape[1]} coordinates, the model has {model.ndim} axes.")
     cells = (positions - np.array(model.origin)) / np.array(model.spacing)
     _check_inside(model, positions, cells)
+    half_cells = np.zeros(model.ndim, int) if stagger is None else np.array(stagger)
+    cells = cells - half_cells / 2
     cells = np.where(np.abs(cells - np.rint(cells)) < ON_NODE, np.rint(cells), cells)
     # On a node the weight is 1 there and 0 elsewhere: no need to visit the others.
     half = 1 if np.all(cells == np.rint(cells)) else HALF_WIDTH[interpolation]
@@ -83,19 +98,23 @@ def point_weights(model: Model, positions: NDArray, interpolation: str) -> Point
         node = first[:, None] + np.arange(2 * half)
         weight = _kernel(cells[:, axis, None] - node, half)
         if model.free_surface and axis == model.ndim - 1:
-            first, weight = _folded(node, weight)
+            first, weight = _folded(node, weight, parity, half_cells[axis])
         start, weight = _cut(first + model.pad_widths[axis][0], weight, 0, model.padded_shape[axis])
         nodes.append(start)
         weights.append(weight.astype(model.dtype))
     return PointWeights(np.stack(nodes, axis=1).astype(np.int32), tuple(weights))
 
 
-def _folded(node: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
-    """Rows of weights with those above node 0 on their mirror images below, with another sign; where they begin."""
-    weight = np.sign(node) * weight
+def _folded(node: NDArray, weight: NDArray, parity: int, half: int) -> tuple[NDArray, NDArray]:
+    """Rows of weights with those above the surface on their mirror images below; where they begin."""
+    above = node < 0
+    weight = np.where(above, parity, 1) * weight
+    if parity < 0 and not half:
+        weight = np.where(node == 0, 0, weight)
+    below = np.where(above, -node - half, node)
     first = np.maximum(node[:, 0], 0)
     folded = np.zeros_like(weight)
-    np.add.at(folded, (np.arange(len(node))[:, None], np.abs(node) - first[:, None]), weight)
+    np.add.at(folded, (np.arange(len(node))[:, None], below - first[:, None]), weight)
     return first, folded
 
 
