@@ -31,3 +31,8 @@ def own(x: ArrayLike, dtype: np.dtype | None = None) -> NDArray:
     x = np.array(x, dtype)
     x.flags.writeable = False
     return x
+
+
+def number(x):
+    """A scalar as one of Python's, whose products do not overflow or round as those of a small type of NumPy's do."""
+    return x.item() if isinstance(x, np.generic) else x

@@ -11,6 +11,15 @@ over :math:`\omega < \pi/h,\ \hat\omega < \pi/dt`. It resamples within the band 
 removes the dispersion of the leapfrog scheme, which solves the wave equation at the warped
 frequency instead of the true one (Koene et al., 2018, GJI 213). It is an isometry on
 that band, so a sampler may record with the transpose of what it injects with.
+
+What a scheme takes or gives in between its steps, or integrated, is brought onto their axis by filters of the steps:
+
+========== =======================================================================================
+integral   :math:`h \sum_{k \le n} x_k`, half a step later
+half       from half a step after every step onto the steps, by interpolation over 16 of them
+previous   a step later: what is read after a step that it belongs to the end of
+change     :math:`x_n - x_{n+1}`, half a step later
+========== =======================================================================================
 """
 
 from __future__ import annotations
@@ -24,6 +33,8 @@ from scipy.fft import irfft, next_fast_len
 
 from seisops.geometry import Geometry
 from seisops.model import Model
+from seisops.physics.stencil import exact
+from seisops.physics.terms import Difference
 
 # Steps computed beyond the last sample, so that it is interpolated from both sides.
 TAIL = 16
@@ -35,10 +46,56 @@ def computational_steps(model: Model, geometry: Geometry) -> int:
     return ceil(geometry.t / model.dt - 1e-9) + 1 + TAIL
 
 
-def time_operator(model: Model, geometry: Geometry) -> NDArray:
-    """The matrix W of shape (computational steps, samples), read-only, in the model's precision."""
+def time_operator(model: Model, geometry: Geometry, filters: tuple[str, ...] = (), recorded: bool = False) -> NDArray:
+    """The matrix W of shape (computational steps, samples), read-only, in the model's precision.
+
+    Parameters
+    ----------
+    filters : tuple of str
+        What is done to the steps of a source after W, or to what is recorded before W's transpose.
+    recorded : bool
+        Which of both.
+    """
     steps = computational_steps(model, geometry)
-    return _time_operator(steps, model.dt, geometry.nt, geometry.dt, model.correct_dispersion, model.dtype.name)
+    key = (steps, model.dt, geometry.nt, geometry.dt, model.correct_dispersion)
+    return _filtered(*key, filters, recorded, model.dtype.name) if filters else _time_operator(*key, model.dtype.name)
+
+
+@lru_cache(maxsize=16)
+def _filtered(
+    steps: int, h: float, nt: int, dt: float, correct: bool, filters: tuple[str, ...], recorded: bool, dtype: str
+) -> NDArray:
+    W = _time_operator(steps, h, nt, dt, correct, "float64")
+    W = filtered(W, h, filters[::-1], transpose=True) if recorded else filtered(W, h, filters)
+    W = np.ascontiguousarray(W.astype(dtype))
+    W.flags.writeable = False
+    return W
+
+
+def filtered(x: NDArray, h: float, filters: tuple[str, ...], *, transpose: bool = False) -> NDArray:
+    """Filters, or their transposes, along the first axis of `x`, the steps; the first of them acts first."""
+    for name in filters:
+        x = _integral(x, h, transpose) if name == "integral" else _taps(x, TAPS[name], transpose)
+    return x
+
+
+def _integral(x: NDArray, h: float, transpose: bool) -> NDArray:
+    return h * (np.cumsum(x[::-1], axis=0)[::-1] if transpose else np.cumsum(x, axis=0))
+
+
+def _taps(x: NDArray, taps: dict[int, float], transpose: bool) -> NDArray:
+    """The sum of x[n + k] with the weights of every k, zero before the first and after the last step."""
+    n, y = len(x), np.zeros_like(x)
+    for k, weight in taps.items():
+        k = -k if transpose else k
+        there, here = slice(max(k, 0), n + min(k, 0)), slice(max(-k, 0), n + min(-k, 0))
+        y[here] += x.dtype.type(weight) * x[there]
+    return y
+
+
+# What stands for step n + 1/2 is at index n.
+_HALF = dict(zip(*exact(Difference(0, degree=0, shift=-1), 16), strict=True))
+TAPS = {"half": _HALF, "previous": {-1: 1.0}, "change": {0: 1.0, 1: -1.0}}
 
 
 @lru_cache(maxsize=16)

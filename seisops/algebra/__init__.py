@@ -1,6 +1,6 @@
 """Products, sums and adjoints of operators, and their derivatives."""
 
-from seisops.algebra.calculus import Jacobian, derivative
+from seisops.algebra.calculus import Jacobian, asked, derivative
 from seisops.algebra.configured import Configured, configured
 from seisops.algebra.fusion import fuse, no_fusion
 from seisops.algebra.linearization import Linearization, linearize
@@ -8,7 +8,7 @@ from seisops.algebra.memory import memory
 from seisops.algebra.nodes import Adjoint, Block, Chain, Node, Sum
 from seisops.algebra.operator import Constant, SeismicOperator, ShotIndex, apply, check_finite, describe
 from seisops.algebra.rules import blocks, compose, dependent, product
-from seisops.algebra.tree import shotwise
+from seisops.algebra.tree import placed, selected, shotwise
 from seisops.arrays import own
 
 # An operator is the base of all that is made of it, and cannot import it: what makes them is given to it here.
@@ -35,6 +35,7 @@ __all__ = [
     "ShotIndex",
     "Sum",
     "apply",
+    "asked",
     "blocks",
     "check_finite",
     "compose",
@@ -44,6 +45,8 @@ __all__ = [
     "fuse",
     "no_fusion",
     "own",
+    "placed",
     "product",
+    "selected",
     "shotwise",
 ]

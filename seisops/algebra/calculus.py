@@ -5,6 +5,8 @@ r"""The calculus: derivatives with respect to the model, by the product rule ove
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pylops import LinearOperator
@@ -14,34 +16,55 @@ from seisops.algebra.operator import SeismicOperator, check_finite
 from seisops.algebra.rules import dependent, product, total
 from seisops.algebra.tree import check_constant, check_one_grid, conj
 
+Wrt = str | Sequence[str] | None
 
-def derivative(op: LinearOperator, tail: LinearOperator | None, x: NDArray) -> LinearOperator | None:
-    """Operator dm -> d(op(m)) @ (tail @ x), or None where `op` is constant."""
+
+def asked(op: SeismicOperator, wrt: Wrt) -> tuple[str, ...]:
+    """The parameters that a derivative is with respect to, checked: those named, or the medium's own choice.
+
+    Raises
+    ------
+    ValueError
+        For a name that the medium does not have.
+    """
+    if op.model is None:
+        return ()
+    wrt = op.model.medium.wrt if wrt is None else (wrt,) if isinstance(wrt, str) else tuple(wrt)
+    op.model.medium.meanings(wrt)
+    return wrt
+
+
+def derivative(
+    op: LinearOperator, tail: LinearOperator | None, x: NDArray, wrt: tuple[str, ...]
+) -> LinearOperator | None:
+    """Operator dp -> d(op(p)) @ (tail @ x), or None where `op` is constant."""
     if isinstance(op, Sum):
-        return total([d for t in op.terms if (d := derivative(t, tail, x)) is not None])
+        return total([d for t in op.terms if (d := derivative(t, tail, x, wrt)) is not None])
     if isinstance(op, Chain):
-        return total([behind(op, i, d) for i, d in derivatives(op, tail, x)])
+        return total([behind(op, i, d) for i, d in derivatives(op, tail, x, wrt)])
     if not isinstance(op, SeismicOperator):
         check_constant(op)
         return None
     if tail is None or not np.issubdtype(tail.dtype, np.complexfloating):
-        return op.derivative(op, tail, x)
+        return op.derivative(op, tail, x, wrt)
     # Wavefields are real: what meets a complex one is the sum of what meets its two parts, x being real.
     conjugate = conj(tail)
     parts = (
         product(Sum([tail, conjugate]), scale=0.5),
         product(Sum([tail, product(conjugate, scale=-1)]), scale=-0.5j),
     )
-    real, imag = (op.derivative(op, part, x) for part in parts)
+    real, imag = (op.derivative(op, part, x, wrt) for part in parts)
     return None if real is None else Sum([real, product(imag, scale=1j)])
 
 
-def derivatives(chain: Chain, tail: LinearOperator | None, x: NDArray) -> list[tuple[int, LinearOperator]]:
-    """For every factor that depends on m, its position and dm -> d(factor) @ (what stands behind it)."""
+def derivatives(
+    chain: Chain, tail: LinearOperator | None, x: NDArray, wrt: tuple[str, ...]
+) -> list[tuple[int, LinearOperator]]:
+    """For every factor that depends on p, its position and dp -> d(factor) @ (what stands behind it)."""
     found = []
     for i, f in enumerate(chain.factors):
         rest = [*chain.factors[i + 1 :], *([] if tail is None else [tail])]
-        d = derivative(f, product(*rest) if rest else None, x)
+        d = derivative(f, product(*rest) if rest else None, x, wrt)
         if d is not None:
             found.append((i, d))
     return found
@@ -60,10 +83,10 @@ def differentiable(op: SeismicOperator, x: ArrayLike) -> NDArray:
     return x
 
 
-def Jacobian(op: LinearOperator, x: ArrayLike, wrt: str = "m") -> SeismicOperator:
+def Jacobian(op: LinearOperator, x: ArrayLike, wrt: Wrt = None) -> SeismicOperator:
     r"""The derivative of a composed operator: Born modelling, whose adjoint is reverse-time migration.
 
-    .. math:: J\,dm = \frac{\partial\, (op(m)\, x)}{\partial m}\, dm
+    .. math:: J\,dp = \frac{\partial\, (op(p)\, x)}{\partial p}\, dp
 
     Parameters
     ----------
@@ -71,12 +94,13 @@ def Jacobian(op: LinearOperator, x: ArrayLike, wrt: str = "m") -> SeismicOperato
         Any composition; PyLops factors count as constant.
     x : array of ``op.dims``
         The source q of ``F = Pr @ A @ Ps.H``, the weights of an extended source, data for an adjoint.
-    wrt : {"m"}
-        The parameter: squared slowness, s²/km².
+    wrt : str or sequence of str, optional
+        The parameters p, by any name that ``model.at`` takes. By default the squared slowness m (s²/km²), and all
+        parameters of a medium without one.
 
     Returns
     -------
-    operator from ``model.shape`` to ``op.dimsd``
+    operator from ``model.shape``, or ``(len(wrt), *model.shape)`` for several parameters, to ``op.dimsd``
         It keeps the background wavefield while memory allows, so that J and J.H cost one march a shot.
 
     Raises
@@ -94,10 +118,9 @@ def Jacobian(op: LinearOperator, x: ArrayLike, wrt: str = "m") -> SeismicOperato
     >>> so.Jacobian(F, so.ricker(src, f0=0.02))
     Pr @ A @ S.H: (51, 41) -> (1, 2, 101)
     """
-    if wrt != "m":
-        raise ValueError(f"Derivatives are known with respect to 'm', not {wrt!r}.")
     op = dependent(op)
-    result = derivative(op, None, differentiable(op, x))
+    names = asked(op, wrt)
+    result = derivative(op, None, differentiable(op, x), names)
     if result is None:
-        raise ValueError(f"{op} does not depend on m: its Jacobian is zero.")
+        raise ValueError(f"{op} does not depend on {' and '.join(names) or 'm'}: its Jacobian is zero.")
     return result

@@ -39,14 +39,14 @@ class Configured(Node):
     def _adjoint(self):
         return self.rebuild([self.op.H])
 
-    def linearize(self, x) -> Linearization:
+    def linearize(self, x, wrt=None) -> Linearization:
         """``op @ x`` with its derivative, under the operator's settings."""
         with config(**self.settings):
-            return self.op.linearize(x)
+            return self.op.linearize(x, wrt)
 
-    def derivative(self, this, tail: LinearOperator | None, x) -> LinearOperator | None:
+    def derivative(self, this, tail: LinearOperator | None, x, wrt) -> LinearOperator | None:
         with config(**self.settings):
-            inner = derivative(self.op if this is self else this.op, tail, np.asarray(x))
+            inner = derivative(self.op if this is self else this.op, tail, np.asarray(x), wrt)
         return None if inner is None else self.rebuild([inner])
 
     @property

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pylops import LinearOperator
 
-from seisops.algebra.calculus import behind, derivatives, differentiable
+from seisops.algebra.calculus import Wrt, asked, behind, derivatives, differentiable
 from seisops.algebra.nodes import Chain, Sum
 from seisops.algebra.operator import SeismicOperator, apply
 from seisops.algebra.rules import total
@@ -26,6 +26,8 @@ class Linearization:
     ----------
     op : SeismicOperator
     x : array of ``op.dims``
+    wrt : tuple of str
+        The parameters of the derivatives.
 
     Attributes
     ----------
@@ -36,8 +38,8 @@ class Linearization:
 
     varies = True
 
-    def __init__(self, op: SeismicOperator, x: NDArray) -> None:
-        self.op, self.x = op, x
+    def __init__(self, op: SeismicOperator, x: NDArray, wrt: tuple[str, ...]) -> None:
+        self.op, self.x, self.wrt = op, x, wrt
         self.value = self._run().reshape(op.dimsd)
 
     def __iter__(self) -> Iterator:
@@ -48,7 +50,7 @@ class Linearization:
         """The Jacobian at x, on the background this product left."""
         found = self._jacobian()
         if found is None:
-            raise ValueError(f"{self.op} does not depend on m: its Jacobian is zero.")
+            raise ValueError(f"{self.op} does not depend on {' and '.join(self.wrt) or 'm'}: its Jacobian is zero.")
         return found
 
     def pull(self, y: NDArray) -> tuple[NDArray, NDArray]:
@@ -66,8 +68,11 @@ class Linearization:
 
     @property
     def constant(self) -> NDArray:
-        """The gradient in m of what does not depend on it."""
-        return np.zeros(() if self.op.model is None else self.op.model.shape, self.op.dtype)
+        """The gradient in the parameters of what does not depend on them."""
+        if self.op.model is None:
+            return np.zeros((), self.op.dtype)
+        n = len(self.wrt)
+        return np.zeros((*([n] if n > 1 else []), *self.op.model.shape), self.op.dtype)
 
     def _run(self) -> NDArray:
         raise NotImplementedError
@@ -83,7 +88,9 @@ class OfSum(Linearization):
     """The linearisations of all terms."""
 
     def _run(self):
-        self.terms = [linearization(t, self.x) if isinstance(t, SeismicOperator) else t for t in self.op.terms]
+        self.terms = [
+            linearization(t, self.x, self.wrt) if isinstance(t, SeismicOperator) else t for t in self.op.terms
+        ]
         self.known = [t for t in self.terms if isinstance(t, Linearization)]
         values = (t.value if isinstance(t, Linearization) else apply(t, self.x) for t in self.terms)
         return sum(value.reshape(self.op.dimsd) for value in values)
@@ -107,7 +114,7 @@ class OfProduct(Linearization):
 
     def _run(self):
         self.chain = self.op if isinstance(self.op, Chain) else Chain([self.op])
-        self.parts = dict(derivatives(self.chain, None, self.x))
+        self.parts = dict(derivatives(self.chain, None, self.x, self.wrt))
         z = self.x
         for f, _, _, background in self._steps():
             z = apply(f, z) if background is None else f.forward_keeping(z.reshape(f.dims), background)
@@ -125,9 +132,9 @@ class OfProduct(Linearization):
             end -= getattr(f, "length", 1)
             position = end + getattr(f, "position", 0)
             d = self.parts.get(position)
-            # The derivative of what propagates ends in the adjoint of what keeps its background.
+            # In the derivative of what propagates is the adjoint of what keeps its background.
             # That of a complex wavefield is a sum, of the derivatives at its two parts.
-            background = d.factors[-1].op if isinstance(d, Chain) and hasattr(f, "forward_keeping") else None
+            background = _background(d)[0] if isinstance(d, Chain) and hasattr(f, "forward_keeping") else None
             yield f, position, d, background
 
     def _jacobian(self):
@@ -146,6 +153,8 @@ class OfProduct(Linearization):
         for f, _, d, background in reversed(steps):
             if background is not None:
                 y, part = f.transposed_imaging(y.reshape(f.dimsd), background)
+                for change in _background(d)[1]:
+                    part = apply(change.H, part)
                 gradient = gradient + part
                 continue
             if d is not None:
@@ -154,21 +163,29 @@ class OfProduct(Linearization):
         return y, gradient
 
 
-def linearization(op: SeismicOperator, x: NDArray) -> Linearization:
+def _background(d: Chain) -> tuple[SeismicOperator, Sequence[LinearOperator]]:
+    """What keeps the background in the derivative of a propagation, and what changes a perturbation before it."""
+    i = next(i for i, f in enumerate(d.factors) if hasattr(getattr(f, "adjoint_of", None), "background"))
+    return d.factors[i].adjoint_of, d.factors[i + 1 :]
+
+
+def linearization(op: SeismicOperator, x: NDArray, wrt: tuple[str, ...]) -> Linearization:
     """The linearisation of any operator at an array that it takes as it is."""
-    return (OfSum if isinstance(op, Sum) else OfProduct)(op, x)
+    return (OfSum if isinstance(op, Sum) else OfProduct)(op, x, wrt)
 
 
-def linearize(op: SeismicOperator, x: ArrayLike) -> Linearization:
+def linearize(op: SeismicOperator, x: ArrayLike, wrt: Wrt = None) -> Linearization:
     """``op @ x`` with its derivative, sharing the marches that the value, J and J.H have in common.
 
     Parameters
     ----------
     x : array of `dims` (or flat)
+    wrt : str or sequence of str, optional
+        The parameters of the derivatives, as in :func:`seisops.Jacobian`.
 
     Returns
     -------
     Linearization
         ``value, J = op.linearize(x)``, or see :class:`Linearization`.
     """
-    return linearization(op, differentiable(op, x))
+    return linearization(op, differentiable(op, x), asked(op, wrt))

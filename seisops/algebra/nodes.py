@@ -14,6 +14,7 @@ from pylops import LinearOperator
 from seisops.algebra import tree
 from seisops.algebra.fusion import agreed, check_neighbours, fuse, fuses, phrase, sampled, sampled_along
 from seisops.algebra.operator import Constant, SeismicOperator, apply, describe, word
+from seisops.arrays import number
 
 
 class Node(SeismicOperator):
@@ -41,8 +42,8 @@ class Node(SeismicOperator):
     def shots_out(self, y, index):
         return tree.shotwise(self.parts[0], self).shots_out(y, index)
 
-    def derivative(self, this, tail, x):
-        return self._derivative(this, tail, x)
+    def derivative(self, this, tail, x, wrt):
+        return self._derivative(this, tail, x, wrt)
 
     def running(self):
         return self.parts
@@ -96,8 +97,8 @@ class Adjoint(Node):
     def shots_out(self, y, index):
         return self.op.shots_in(y, index)
 
-    def derivative(self, this, tail, x):
-        return self.op.derivative(this, tail, x)
+    def derivative(self, this, tail, x, wrt):
+        return self.op.derivative(this, tail, x, wrt)
 
     @property
     def sentence(self) -> str:
@@ -155,7 +156,7 @@ class Chain(Node):
             dtype = np.result_type(dtype, np.complex64)
         super().__init__(factors[-1].dims, factors[0].dimsd, dtype, tree.common_model(factors))
         self.factors = self.parts = tuple(factors)
-        self.scale = scale
+        self.scale = number(scale)
         self.sampled = sampled_along(self, factors)
         self.takes = getattr(factors[-1], "takes", "something foreign")
         self.gives = getattr(factors[0], "gives", "something foreign")

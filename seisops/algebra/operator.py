@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from pylops import LinearOperator, get_ndarray_multiplication
 from scipy.sparse.linalg import LinearOperator as SciPyOperator
 
-from seisops.arrays import own, real_type
+from seisops.arrays import number, own, real_type
 from seisops.checks import dot_test
 from seisops.storage import Wave
 
@@ -92,8 +92,13 @@ class SeismicOperator(LinearOperator, ABC):
         """The same operator in another model of the same grid."""
 
     @abstractmethod
-    def derivative(self, this: SeismicOperator, tail: LinearOperator | None, x: NDArray) -> LinearOperator | None:
-        """Operator dm -> d(this(m)) @ (tail @ x), `this` being the operator or its adjoint; None where constant."""
+    def derivative(
+        self, this: SeismicOperator, tail: LinearOperator | None, x: NDArray, wrt: tuple[str, ...]
+    ) -> LinearOperator | None:
+        """Operator dp -> d(this(p)) @ (tail @ x), `this` being the operator or its adjoint; None where constant.
+
+        `wrt` names the parameters p that are perturbed; of several there is an axis of them before those of the grid.
+        """
 
     def within(self, window) -> SeismicOperator:
         """The same operator on a part of its model, a :class:`seisops.imaging.window.Window`."""
@@ -194,7 +199,7 @@ class SeismicOperator(LinearOperator, ABC):
 
     def __truediv__(self, x):
         # By anything else PyLops divides as a solver does.
-        return self._product(self, scale=1 / x) if np.isscalar(x) else super().__truediv__(x)
+        return self._product(self, scale=1 / number(x)) if np.isscalar(x) else super().__truediv__(x)
 
     def __neg__(self):
         return self._product(self, scale=-1)
@@ -227,7 +232,7 @@ class Constant(SeismicOperator):
     def _at(self, model):
         return self
 
-    def derivative(self, this, tail, x):
+    def derivative(self, this, tail, x, wrt):
         return None
 
 

@@ -21,12 +21,13 @@ from scipy.sparse.linalg import LinearOperator as SciPyOperator
 from seisops.algebra.nodes import Adjoint, Block, Chain, Sum
 from seisops.algebra.operator import SeismicOperator, describe
 from seisops.algebra.tree import check_constant, conj, holds_seismic
-from seisops.arrays import real_type
+from seisops.arrays import number, real_type
 
 
 def product(*operators: LinearOperator, scale: complex = 1) -> SeismicOperator:
     """The flat product of `operators`, the last of which acts first."""
     factors: list[LinearOperator] = []
+    scale = number(scale)
     for op in operators:
         if isinstance(op, Chain):
             factors += op.factors

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from pylops import LinearOperator
 
-from seisops.algebra.operator import SeismicOperator, describe
+from seisops.algebra.operator import SeismicOperator, ShotIndex, describe
 
 
 def walk(op: LinearOperator) -> Iterator[LinearOperator]:
@@ -92,3 +93,16 @@ def _held(op: LinearOperator) -> list[LinearOperator]:
     """What an operator of PyLops is made of."""
     held = [v for value in vars(op).values() for v in (value if isinstance(value, (list, tuple)) else [value])]
     return [v for v in held if isinstance(v, LinearOperator)]
+
+
+def placed(op: SeismicOperator, x: NDArray, window) -> tuple:
+    """`op` on a part of the model and the part of `x` it takes there."""
+    return op.within(window), window.crop(x) if op.takes == "grid" else x
+
+
+def selected(op, x: NDArray, index: ShotIndex) -> tuple:
+    """``op[index]`` and the part of `x` it takes."""
+    if op is None:
+        return None, x[list(index) if isinstance(index, tuple) else index]
+    shotwise(op, op)
+    return op[index], op.shots_in(x, index)

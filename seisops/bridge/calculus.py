@@ -14,7 +14,7 @@ from pylops import LinearOperator
 from seisops.algebra import Linearization, SeismicOperator, apply, check_finite, compose, derivative
 from seisops.arrays import real_type
 from seisops.bridge.form import FORWARD, PAIR, Inputs, Partial
-from seisops.bridge.parameters import at_model, model_shape
+from seisops.bridge.parameters import at_model, model_shape, parameters_of
 
 # The highest derivative with respect to the model that the frameworks' fixed signatures carry.
 MAX_ORDER = 3
@@ -36,7 +36,7 @@ class Keeper:
         """The linearisation of ``op.at(m)`` around `x`; made and kept where asked for."""
         key = hashlib.sha1(x.tobytes() + (b"" if m is None else m.tobytes())).digest()
         if key not in self.kept and make:
-            self.kept[key] = at_model(op, m).linearize(x)
+            self.kept[key] = at_model(op, m).linearize(x, parameters_of(op))
         return self.kept.get(key)
 
 
@@ -121,7 +121,9 @@ def _item(op: LinearOperator, partials: Sequence[Partial], at: Inputs, keeper: K
         return [keeper.find(op, at.m, at.x, make=True).value]
     if set(partials) == PAIR and linear:
         kept = keeper and keeper.find(op, at.m, at.x, make=False)
-        gx, gm = (kept or at_model(op, at.m).linearize(at.x)).pull(at.y.astype(op.dtype).reshape(op.dimsd))
+        gx, gm = (kept or at_model(op, at.m).linearize(at.x, parameters_of(op))).pull(
+            at.y.astype(op.dtype).reshape(op.dimsd)
+        )
         return [gx if p.slot == "x" else gm for p in partials]
     return [_one(op, p, at, keeper) for p in partials]
 
@@ -152,7 +154,8 @@ def _derivatives(op: LinearOperator, x: NDArray, directions: Sequence[NDArray]) 
 def _derivative(op: LinearOperator, x: NDArray) -> LinearOperator | None:
     """Operator dm -> D op[dm] x, also of complex `x`, in which it is linear."""
     x = np.reshape(x, op.dims)
-    J = derivative(op, None, x.real.astype(real_type(op.dtype)))
+    wrt = parameters_of(op)
+    J = derivative(op, None, x.real.astype(real_type(op.dtype)), wrt)
     if J is None or not np.any(x.imag):
         return J
-    return J + 1j * derivative(op, None, x.imag.astype(real_type(op.dtype)))
+    return J + 1j * derivative(op, None, x.imag.astype(real_type(op.dtype)), wrt)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from pylops import LinearOperator
 
 from seisops.algebra import SeismicOperator, derivative, describe
+from seisops.bridge.parameters import parameters_of
 from seisops.checks import dot_test
 
 Cell = tuple[str, Callable[[], float]]
@@ -81,7 +82,10 @@ def relative_error(value: ArrayLike, expected: ArrayLike) -> float:
 
 def varies(op: LinearOperator) -> bool:
     """Whether an operator depends on a model."""
-    return isinstance(op, SeismicOperator) and derivative(op, None, np.ones(op.dims, op.dtype)) is not None
+    return (
+        isinstance(op, SeismicOperator)
+        and derivative(op, None, np.ones(op.dims, op.dtype), parameters_of(op)) is not None
+    )
 
 
 def cells(layer: Any, framework: Framework, rng: np.random.Generator) -> Iterator[Cell]:

@@ -15,12 +15,18 @@ from numpy.typing import NDArray
 from pylops import LinearOperator
 
 
+def parameters_of(op: LinearOperator) -> tuple[str, ...]:
+    """The parameters of an operator's medium, in the order of the slot."""
+    model = getattr(op, "model", None)
+    return () if model is None else tuple(model.parameters)
+
+
 def model_shape(op: LinearOperator) -> tuple[int, ...]:
     """Shape of the parameters of an operator's medium, () where it has none."""
-    model = getattr(op, "model", None)
-    if model is None:
+    n = len(parameters_of(op))
+    if not n:
         return ()
-    n = len(model.parameters)
+    model = op.model
     return tuple(model.shape) if n == 1 else (n, *model.shape)
 
 
@@ -28,7 +34,7 @@ def at_model(op: LinearOperator, m: NDArray | None) -> LinearOperator:
     """The operator at the parameters that are stacked in `m`; itself without."""
     if m is None:
         return op
-    names = tuple(op.model.parameters)
+    names = parameters_of(op)
     return op.at(**dict(zip(names, [m] if len(names) == 1 else m, strict=True)))
 
 
@@ -43,8 +49,9 @@ class Names:
     words : str
         What may be given, for messages.
     grid : tuple of int
-    spelled : dict of str to (str, function)
-        For every keyword the parameter that is meant, and the way there: only powers, so that any tensor can take it.
+    spelled : dict of str to (str, tuple of str, function)
+        For every keyword the parameter that is meant, the keywords that say what it is, and the way there: only powers,
+        so that any tensor can take it.
     values : dict of str to array
         The medium's own, which stand in for those that are not given.
     """
@@ -52,7 +59,7 @@ class Names:
     of: str
     words: str
     grid: tuple[int, ...]
-    spelled: Mapping[str, tuple[str, Callable]] = field(repr=False)
+    spelled: Mapping[str, tuple[str, tuple[str, ...], Callable]] = field(repr=False)
     values: Mapping[str, NDArray] = field(repr=False)
 
     def check(self, name: str, shape: Sequence[int]) -> tuple[int, ...]:
@@ -80,11 +87,14 @@ class Names:
             ``join(parts)``: tensors, and arrays for those not given, side by side on an axis before the grid.
         """
         found: dict[str, Any] = {}
-        for name, value in given.items():
-            target, formula = self.spelled[name]
+        for name in given:
+            target, needed, formula = self.spelled[name]
             if target in found:
                 raise TypeError(f"{name} says once more what was given: give one of {self.words}.")
-            found[target] = formula(value)
+            missing = [n for n in needed if n not in given]
+            if missing:
+                raise TypeError(f"{name} says what {target} is together with {', '.join(missing)}: give it too.")
+            found[target] = formula(*(given[n] for n in needed))
         if not found or len(self.values) == 1:
             return next(iter(found.values()), None)
         return join([found.get(name, own) for name, own in self.values.items()])
@@ -95,8 +105,10 @@ def names_of(op: LinearOperator) -> Names:
     model = getattr(op, "model", None)
     if model is None:
         return Names(repr(op), "", (), {}, {})
-    spelled = {name: (name, _same) for name in model.parameters}
-    spelled |= {name: (s.of, _formula(s.to_parameter, name)) for name, s in model.medium.spellings.items()}
+    spelled = {name: (name, (name,), _same) for name in model.parameters}
+    for name, s in model.medium.spellings.items():
+        needed = model.medium.names_in(s.to_parameter)
+        spelled[name] = (s.of, needed, _formula(s.to_parameter, needed))
     grid = tuple(int(n) for n in model.shape)
     return Names(repr(op), model.medium.words, grid, spelled, dict(model.parameters))
 
@@ -140,9 +152,9 @@ def _same(value):
 
 
 @cache
-def _formula(text: str, name: str) -> Callable:
-    symbol = sympy.Symbol(name)
-    return sympy.lambdify(symbol, sympy.sympify(text, locals={name: symbol}), [{"sqrt": _root}])
+def _formula(text: str, names: tuple[str, ...]) -> Callable:
+    symbols = {name: sympy.Symbol(name) for name in names}
+    return sympy.lambdify(list(symbols.values()), sympy.sympify(text, locals=symbols), [{"sqrt": _root}])
 
 
 def _root(value):

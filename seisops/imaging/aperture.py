@@ -3,7 +3,7 @@ r"""Each shot on the part of the model around its sources and receivers."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pylops import LinearOperator
 
 from seisops.algebra import Linearization, Node, SeismicOperator, ShotIndex, apply, compose, derivative, describe
-from seisops.algebra.calculus import differentiable
+from seisops.algebra.calculus import asked, differentiable
 from seisops.execution.shots import map_shots
 from seisops.geometry import shot_indices
 from seisops.imaging.grid_operators import Weighting
@@ -174,18 +174,18 @@ class Aperture(Node):
     def __getitem__(self, index: ShotIndex) -> Aperture:
         return Aperture(self.op[index], [self.slices[i] for i in shot_indices(index, self.nsrc)])
 
-    def derivative(self, this, tail, x):
-        if tail is not None and derivative(tail, None, x) is not None:
+    def derivative(self, this, tail, x, wrt):
+        if tail is not None and derivative(tail, None, x, wrt) is not None:
             raise NotImplementedError(
                 f"{self} stands before factors that depend on m, {tail.sentence}, and its derivative would hold on to "
                 "what they give in this model. Put the whole product under one aperture."
             )
         x = x if tail is None else apply(tail, x)
-        return self.rebuild([this.op.jacobian(x)])
+        return self.rebuild([this.op.jacobian(x, wrt=wrt)])
 
-    def linearize(self, x):
+    def linearize(self, x, wrt=None):
         """``op @ x`` with its derivative, every shot on its window."""
-        return OfAperture(self, differentiable(self, x))
+        return OfAperture(self, differentiable(self, x), asked(self, wrt))
 
     @property
     def sentence(self) -> str:
@@ -203,15 +203,17 @@ class OnWindow:
         return self.op.given(i, apply(self.op.part(i), self.op.taken(i, self.x)))
 
     def only(self, i: int) -> OnWindow:
-        return type(self)(self.op[[i]], self.op.shots_in(self.x, [i]))
+        return replace(self, op=self.op[[i]], x=self.op.shots_in(self.x, [i]))
 
 
 @dataclass(frozen=True)
 class _LinearizedOnWindow(OnWindow):
     """The same with its derivative."""
 
+    wrt: tuple[str, ...] = ()
+
     def __call__(self, i: int) -> Linearization:
-        return self.op.part(i).linearize(self.op.taken(i, self.x))
+        return self.op.part(i).linearize(self.op.taken(i, self.x), wrt=self.wrt)
 
 
 @dataclass(frozen=True)
@@ -234,7 +236,7 @@ class OfAperture(Linearization):
     """The linearisations on all windows."""
 
     def _run(self):
-        self.parts = list(map_shots(_LinearizedOnWindow(self.op, self.x), self.op.nsrc, self.op.cells))
+        self.parts = list(map_shots(_LinearizedOnWindow(self.op, self.x, self.wrt), self.op.nsrc, self.op.cells))
         collector = self.op.collector()
         for i, part in enumerate(self.parts):
             collector.add(self.op.given(i, part.value))
@@ -242,7 +244,7 @@ class OfAperture(Linearization):
 
     def _jacobian(self):
         ops = {i: part.J for i, part in enumerate(self.parts)}
-        return Aperture(self.op.op.jacobian(self.x), self.op.slices, ops)
+        return Aperture(self.op.op.jacobian(self.x, wrt=self.wrt), self.op.slices, ops)
 
     def _pull(self, y):
         gradient, collector = Summed(), self.op.H.collector()

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from pylops import LinearOperator
 from scipy.ndimage import convolve1d
 
-from seisops.algebra import SeismicOperator, apply, derivative, product, tree
+from seisops.algebra import SeismicOperator, apply, derivative, placed, product, selected, tree
 from seisops.arrays import own, real
 from seisops.model import Model
-from seisops.operators.scattering import _select, _within
+from seisops.operators.parameters import Change
 from seisops.physics.stencil import second_derivative_weights
 
 
@@ -62,7 +62,7 @@ class Laplacian(GridOperator):
         along = (convolve1d(x, weights / d**2, axis=axis, mode="constant") for axis, d in enumerate(self.model.spacing))
         return sum(along)
 
-    def derivative(self, this, tail, x):
+    def derivative(self, this, tail, x, wrt):
         return None
 
     def _at(self, model):
@@ -129,14 +129,16 @@ class Weighting(GridOperator):
     def within(self, window):
         if self.op is None:
             return Weighting(window.model, None, None if self.z is None else window.crop(self.z))
-        return Weighting(window.model, *_within(self.op, self.z, window))
+        return Weighting(window.model, *placed(self.op, self.z, window))
 
     def __getitem__(self, index):
-        return Weighting(self.model, *_select(self.op, self.z, index)) if self.sums_shots else self
+        return Weighting(self.model, *selected(self.op, self.z, index)) if self.sums_shots else self
 
-    def derivative(self, this, tail, x):
+    def derivative(self, this, tail, x, wrt):
         other = Weighting(self.model, tail, x)
         if self.z is None:
-            return other
-        dw = None if self.op is None else derivative(self.op, None, self.z)
+            # Of m, whatever the perturbation is spelled in.
+            change = [] if wrt == ("m",) else [Change(self.model, [("m", "m")], wrt, padded=False)]
+            return product(other, *change)
+        dw = None if self.op is None else derivative(self.op, None, self.z, wrt)
         return None if dw is None else product(other, dw)

@@ -21,6 +21,7 @@ class ShotGradients:
     """The misfit and gradient of every shot by itself, as a task for an executor."""
 
     misfit: Misfit
+    wrt: tuple[str, ...]
     op: SeismicOperator
     P: SeismicOperator | None
     q: NDArray
@@ -33,15 +34,15 @@ class ShotGradients:
         """Take shot `i` alone."""
         P = None if self.P is None else self.P[[i]]
         d = records_of_shots(self.op, self.d, [i])
-        return ShotGradients(self.misfit, self.op[[i]], P, self.op.shots_in(self.q, [i]), d)
+        return ShotGradients(self.misfit, self.wrt, self.op[[i]], P, self.op.shots_in(self.q, [i]), d)
 
 
 def misfit_and_gradient(
-    misfit: Misfit, op: SeismicOperator, P: LinearOperator | None, q: NDArray, d: Data
+    misfit: Misfit, wrt: tuple[str, ...], op: SeismicOperator, P: LinearOperator | None, q: NDArray, d: Data
 ) -> tuple[float, NDArray]:
-    """Compare ``P op q`` with ``P d``: the misfit, and its gradient in the model, flat."""
+    """Compare ``P op q`` with ``P d``: the misfit, and its gradient in the parameters `wrt`, flat."""
     op, d = behind(P, op, d)
-    synthetic, J = op.linearize(q)
+    synthetic, J = op.linearize(q, wrt)
     value, residual = evaluate(op, misfit, synthetic, d)
     return value, J.rmatvec(residual)
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pylops import BlockDiag, LinearOperator
 
-from seisops.algebra import SeismicOperator, ShotIndex, compose, describe, product
+from seisops.algebra import SeismicOperator, ShotIndex, asked, compose, describe, product
+from seisops.algebra.calculus import Wrt
 from seisops.arrays import real
 from seisops.execution.shots import map_shots
 from seisops.inversion.evaluation import Misfit, ShotGradients, behind, by_shot, evaluate, misfit_and_gradient
@@ -29,6 +30,7 @@ def fwi(
     q: ArrayLike,
     d: ArrayLike,
     *,
+    wrt: Wrt = None,
     misfit: Misfit = LEAST_SQUARES,
     data_precon: LinearOperator | None = None,
     model_precon: LinearOperator | None = None,
@@ -50,6 +52,8 @@ def fwi(
     d : array of ``F.dimsd``
         The observed data. Those that stay in files until they are asked for, such as :func:`seisops.segy.read` gives
         or a dataset of h5py, are read shot by shot, by whatever process models the shot.
+    wrt : str or sequence of str, optional
+        The parameters that the gradient is with respect to, as in :func:`seisops.Jacobian`: "v", or ("vp", "vs").
     misfit : callable
         ``(d_syn, d_obs) -> value, residual`` of one shot's records, see :mod:`seisops.inversion.misfits`.
     data_precon : operator on data, optional
@@ -63,8 +67,9 @@ def fwi(
     Returns
     -------
     value : float
-    gradient : array of ``model.shape``, or of ``model_precon.dims``, float64
-        With respect to the squared slowness (s²/km²), or to p.
+    gradient : array of ``model.shape``, with an axis of the parameters before it for several; or of
+        ``model_precon.dims``, float64
+        With respect to the squared slowness (s²/km²), to `wrt`, or to p.
 
     Raises
     ------
@@ -96,19 +101,21 @@ def fwi(
     op, q, d = observed(F, q, d, shots)
     P = _precon(data_precon, shots)
     whole = op if P is None else product(P, op)
-    if model_precon is not None and model_precon.shape[0] != op.model.m.size:
-        raise ValueError(f"{describe(model_precon)} gives no model of shape {op.model.shape}.")
+    names = asked(op, wrt)
+    shape = (*([len(names)] if len(names) > 1 else []), *op.model.shape)
+    if model_precon is not None and model_precon.shape[0] != np.prod(shape):
+        raise ValueError(f"{describe(model_precon)} gives no model of shape {shape}.")
 
     if whole.separable and op.nsrc > 1:
         # A shot at a time, so that no more backgrounds and records exist than shots run at once.
-        task = ShotGradients(misfit, op, P, q, d)
+        task = ShotGradients(misfit, names, op, P, q, d)
         parts = map_shots(task, op.nsrc, int(np.prod(op.model.padded_shape)))
     else:
-        parts = [misfit_and_gradient(misfit, op, P, q, d)]
-    total, gradient = 0.0, np.zeros(op.model.m.size)
+        parts = [misfit_and_gradient(misfit, names, op, P, q, d)]
+    total, gradient = 0.0, np.zeros(int(np.prod(shape)))
     for value, part in parts:
         total, gradient = total + value, gradient + part
-    return total, _pulled_back(gradient, model_precon, op.model.shape)
+    return total, _pulled_back(gradient, model_precon, shape)
 
 
 def lsrtm(
@@ -179,6 +186,7 @@ def hessian(
     q: ArrayLike,
     d: ArrayLike,
     *,
+    wrt: Wrt = None,
     misfit: Misfit = LEAST_SQUARES,
     data_precon: LinearOperator | None = None,
     model_precon: LinearOperator | None = None,
@@ -194,14 +202,15 @@ def hessian(
 
     Parameters
     ----------
-    F, q, d, data_precon, model_precon, shots
+    F, q, d, wrt, data_precon, model_precon, shots
         As in :func:`fwi`.
     misfit : misfit of :mod:`seisops.inversion.misfits`, or another with a method ``curvature(d_syn, d_obs)``
         That method gives W as a PyLops operator.
 
     Returns
     -------
-    operator from ``model.shape`` to ``model.shape``, or on ``model_precon.dims``
+    operator from ``model.shape`` to ``model.shape``, with an axis of the parameters before it for several, or on
+        ``model_precon.dims``
         The background wavefields of all shots are kept while memory allows.
 
     Raises
@@ -233,10 +242,11 @@ def hessian(
         )
     op, q, d = observed(F, q, d, shots)
     op, d = behind(_precon(data_precon, shots), op, d)
-    synthetic, J = op.linearize(q)
+    names = asked(op, wrt)
+    synthetic, J = op.linearize(q, names)
     _, residual = evaluate(op, misfit, synthetic, d)
     W = BlockDiag([misfit.curvature(s, o) for s, o in by_shot(op, np.asarray(synthetic, np.float64), d)])
-    H = J.H @ W @ J + J.H.jacobian(residual)
+    H = J.H @ W @ J + J.H.jacobian(residual, wrt=names)
     return H if model_precon is None else product(compose(model_precon).H, H, compose(model_precon))
 
 

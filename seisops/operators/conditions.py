@@ -30,8 +30,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seisops.model import Model
-from seisops.propagators.couplings import Offsets, Scattering, SecondDifference, Wavefield
-from seisops.propagators.kernels import Coupling
+from seisops.physics.ports import Scatterer
+from seisops.propagators.couplings import Background, Coupling, Offsets, Scattering, Wavefield
 from seisops.propagators.marching import Term
 from seisops.storage import History
 
@@ -62,6 +62,11 @@ class Condition(ABC):
     def kept_of(self, u: NDArray, h: float) -> NDArray:
         """What is kept of a wavefield in memory, of time step `h`; a symmetric operator."""
 
+    @property
+    def count(self) -> int:
+        """How many wavefields are kept."""
+        return 1
+
     def dims(self, model: Model) -> tuple[int, ...]:
         """Shape of an image."""
         return model.shape
@@ -76,11 +81,11 @@ class Condition(ABC):
 
     def correlated(self, g: NDArray, u: NDArray) -> NDArray:
         """What `g` and `u` have in common, on the padded grid."""
-        return np.einsum("t...,t...->...", g, u)
+        return -np.einsum("t...,t...->...", g, u)
 
     def scattered(self, padded: NDArray, g: NDArray) -> NDArray:
         """What `g` radiates where it meets the perturbation: the transpose of :meth:`correlated`."""
-        return padded * g
+        return -padded * g
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ class AdjointState(Condition):
         return self
 
     def filling(self, history):
-        return Term(SecondDifference(), history=history)
+        return Term(Background(), history=history)
 
     def kept_of(self, u, h):
         return second_time_difference(u, h)
@@ -161,7 +166,7 @@ class SubsurfaceOffsets(AdjointState):
         )
 
     def scattered(self, padded, g):
-        return sum(x * _moved(g, 2 * k, self.axis + 1) for k, x in zip(self._cells, padded, strict=True))
+        return -sum(x * _moved(g, 2 * k, self.axis + 1) for k, x in zip(self._cells, padded, strict=True))
 
     @property
     def _cells(self) -> range:
@@ -171,6 +176,88 @@ class SubsurfaceOffsets(AdjointState):
     def _ordered(self, image):
         """From the order of a kernel to that of the image, and back."""
         return image[::-1] if self.descending else image
+
+
+@dataclass(frozen=True)
+class Perturbations(Condition):
+    """Perturbations of the coefficients of a scheme of several wavefields, each where it scatters.
+
+    Images are of coefficients on the padded grid, with an axis of them where there are several.
+    """
+
+    scatterers: tuple[Scatterer, ...]
+    channels: tuple[str, ...]
+    symbol = "S"
+
+    @property
+    def coefficients(self) -> tuple[str, ...]:
+        """The coefficients that are perturbed."""
+        return tuple(dict.fromkeys(s.coefficient for s in self.scatterers))
+
+    @property
+    def kept(self) -> tuple[tuple[str, bool], ...]:
+        """What is kept of a background: channels, and whether it is their second differences."""
+        return tuple(dict.fromkeys((s.kept, s.second) for s in self.scatterers))
+
+    @property
+    def count(self):
+        return len(self.kept)
+
+    @property
+    def _indices(self) -> tuple[tuple[int, str, int, float], ...]:
+        names, kept = self.coefficients, self.kept
+        return tuple(
+            (names.index(s.coefficient), s.target, kept.index((s.kept, s.second)), s.factor) for s in self.scatterers
+        )
+
+    @property
+    def coupling(self):
+        return Scattering(self._indices)
+
+    @property
+    def reverse(self):
+        return replace(self, scatterers=tuple(replace(s, target=s.kept, kept=s.target) for s in self.scatterers))
+
+    def filling(self, history):
+        return Term(Background(self.kept), history=history)
+
+    def dims(self, model):
+        n = len(self.coefficients)
+        return model.padded_shape if n == 1 else (n, *model.padded_shape)
+
+    def padded(self, model, dm):
+        return dm
+
+    def gathered(self, model, image):
+        return image
+
+    def kept_of(self, u, h):
+        parts = [self._channel(u, name) for name, _ in self.kept]
+        parts = [second_time_difference(x, h) if s else x for x, (_, s) in zip(parts, self.kept, strict=True)]
+        return parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
+
+    def correlated(self, g, u):
+        image = np.zeros((len(self.coefficients), *g.shape[-self._ndim(u) :]), np.float64)
+        for i, target, k, factor in self._indices:
+            image[i] += factor * np.einsum("t...,t...->...", self._part(g, k), self._channel(u, target))
+        return image[0] if len(image) == 1 else image
+
+    def scattered(self, padded, g):
+        maps = padded[None] if len(self.coefficients) == 1 else padded
+        first = self._part(g, 0)
+        source = np.zeros((len(first), len(self.channels), *first.shape[1:]), g.dtype)
+        for i, target, k, factor in self._indices:
+            source[:, self.channels.index(target)] += g.dtype.type(factor) * maps[i] * self._part(g, k)
+        return source[:, 0] if len(self.channels) == 1 else source
+
+    def _ndim(self, u: NDArray) -> int:
+        return u.ndim - 1 - (len(self.channels) > 1)
+
+    def _part(self, g: NDArray, k: int) -> NDArray:
+        return g if self.count == 1 else g[:, k]
+
+    def _channel(self, u: NDArray, name: str) -> NDArray:
+        return u if len(self.channels) == 1 else u[:, self.channels.index(name)]
 
 
 ADJOINT_STATE = AdjointState()

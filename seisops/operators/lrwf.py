@@ -9,7 +9,15 @@ from seisops.algebra import ShotIndex
 from seisops.arrays import real
 from seisops.geometry import Geometry, shot_indices
 from seisops.model import Model
-from seisops.operators.survey_operator import Collected, SurveyOperator, wavefield_shape
+from seisops.operators.survey_operator import (
+    RECEIVER,
+    Collected,
+    SurveyOperator,
+    among,
+    channel,
+    filters,
+    wavefield_shape,
+)
 from seisops.propagators.couplings import LowRank
 from seisops.propagators.marching import Term
 from seisops.time_operator import time_operator
@@ -28,6 +36,8 @@ class LRWF(SurveyOperator):
         How many shots and the time axis; its positions are not used.
     wavelet : array (nt,) or (nsrc, nt) or (nsrc, 1, nt)
         The wavelet q on the time axis of `geometry`.
+    component : str
+        What it weighs: the pressure "p", or another component of the medium, see :class:`Projection`.
 
     Notes
     -----
@@ -55,7 +65,8 @@ class LRWF(SurveyOperator):
     samples = True
     takes, gives = "wavefields", "grid"
 
-    def __init__(self, model: Model, geometry: Geometry, wavelet: ArrayLike) -> None:
+    def __init__(self, model: Model, geometry: Geometry, wavelet: ArrayLike, *, component: str = "p") -> None:
+        self.component, self._channel = component, channel(model, component)
         q = np.array(real(wavelet, "The wavelet"))
         n, nt = geometry.nsrc, geometry.nt
         if q.shape not in ((nt,), (n, nt), (n, 1, nt), (1, nt)):
@@ -66,43 +77,51 @@ class LRWF(SurveyOperator):
         warn_if_undersampled(model, geometry, self.wavelet)
         super().__init__(model, geometry, wavefield_shape(model, geometry), (*geometry.lead, *model.shape))
         self.name, self.sampled = "Pw", (None, geometry.dt)
-        W = time_operator(model, geometry).astype(np.float64)
-        # Row by row: a shot's own product is the same to the last bit among whichever others it stands.
-        self._series = np.stack([W @ row for row in self.wavelet]).astype(model.dtype)
 
-    def derivative(self, this, tail, x):
+    def _series(self, end: str | None = None) -> NDArray:
+        """The wavelet of every shot in steps; as a march takes it at one end of A."""
+        f = () if end is None else filters(self.model, self.component, end)
+        W = time_operator(self.model, self.geometry, f, end == RECEIVER).astype(np.float64)
+        # Row by row: a shot's own product is the same to the last bit among whichever others it stands.
+        return np.stack([W @ row for row in self.wavelet]).astype(self.model.dtype)
+
+    def derivative(self, this, tail, x, wrt):
         return None
 
     def _at(self, model):
-        return LRWF(model, self.geometry, self.wavelet)
+        return LRWF(model, self.geometry, self.wavelet, component=self.component)
 
     def within(self, window):
         return self._at(window.model)
 
     def __getitem__(self, index: ShotIndex) -> LRWF:
-        return LRWF(self.model, self.geometry[index], self.wavelet[shot_indices(index, self.nsrc)])
+        wavelet = self.wavelet[shot_indices(index, self.nsrc)]
+        return LRWF(self.model, self.geometry[index], wavelet, component=self.component)
 
     def _forward(self, u):
-        w = np.einsum("st,st...->s...", self._series, self._shotwise(u), optimize=True)
+        u = self._shotwise(u)
+        u = u if self._channel is None else u[:, :, self._channel]
+        w = np.einsum("st,st...->s...", self._series(), u, optimize=True)
         return self.model.crop(w).reshape(self.dimsd)
 
     def _transposed(self, w):
         w = self.model.embed(self._shotwise(w).astype(self.dtype))
-        q = self._series.reshape(*self._series.shape, *(1,) * self.model.ndim)
-        return (q * w[:, None]).reshape(self.dims)
+        q = self._series()
+        u = q.reshape(*q.shape, *(1,) * self.model.ndim) * w[:, None]
+        return among(u, self._channel, self.dims)
 
     # --- as one end of a propagation
 
-    def term(self, i: int, values: NDArray | None = None) -> Term:
-        """The coupling of shot `i`, with the weights to inject."""
+    def term(self, i: int, values: NDArray | None = None, end: str = RECEIVER) -> Term:
+        """The coupling of shot `i` at one end of A, with the weights to inject."""
         weights = {} if values is None else {"weights": self.model.embed(values.astype(self.dtype))}
-        return Term(LowRank(), {"wavelet": self._series[i], **weights})
+        return Term(LowRank(port=self.component), {"wavelet": self._series(end)[i], **weights})
 
     def shots(self, x: NDArray) -> NDArray:
         """What every shot injects."""
         return self._shotwise(x)
 
-    def recorded(self, i: int, payload: NDArray) -> NDArray:
+    def recorded(self, i: int, payload: NDArray, end: str = RECEIVER) -> NDArray:
         """The weights of shot `i` from what its march measured."""
         return self.model.crop(payload)
 

@@ -7,6 +7,7 @@ from functools import cached_property
 from seisops.algebra import ShotIndex, product
 from seisops.geometry import Geometry
 from seisops.model import Model
+from seisops.operators.parameters import perturbation
 from seisops.operators.propagation import Propagation
 from seisops.operators.scattering import Scattering
 from seisops.operators.survey_operator import SurveyOperator, wavefield_shape
@@ -72,7 +73,12 @@ class Modeling(SurveyOperator):
     def _transposed(self, u):
         return self._march._transposed(u)
 
-    def derivative(self, this, tail, x):
-        # A(m) u = s gives A dU = -dm d²u/dt²; transposed likewise, as the second difference is symmetric.
+    def derivative(self, this, tail, x, wrt):
+        # Where A(m) u = s has a coefficient c times a field e, A dU = dc e; transposed likewise, fields exchanged.
+        found = perturbation(self.model, wrt)
+        if found is None:
+            return None
+        condition, change = found
         behind = this if tail is None else product(this, tail)
-        return product(this, Scattering(self.model, self.geometry, behind, x).H)
+        condition = condition if this is self else condition.reverse
+        return product(this, Scattering(self.model, self.geometry, behind, x, condition=condition).H, *change)

@@ -6,17 +6,32 @@ r"""The samplers Pr and Ps: wavefields at points.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+
 import numpy as np
 from numpy.typing import NDArray
 
 from seisops.algebra import ShotIndex
 from seisops.geometry import Geometry, shot_indices
 from seisops.model import Model
-from seisops.operators.survey_operator import Collected, SurveyOperator, wavefield_shape
+from seisops.operators.survey_operator import (
+    RECEIVER,
+    Collected,
+    SurveyOperator,
+    among,
+    channel,
+    filters,
+    wavefield_shape,
+)
+from seisops.physics.steps import Receiver
 from seisops.propagators.couplings import Points
 from seisops.propagators.marching import Term
 from seisops.propagators.points import HALF_WIDTH, PointWeights, point_weights
 from seisops.time_operator import time_operator
+
+Component = str | Mapping[str, float]
 
 
 class Projection(SurveyOperator):
@@ -33,15 +48,20 @@ class Projection(SurveyOperator):
         Points of every shot, anywhere in the model, and the time axis of the data.
     interpolation : {"sinc", "linear"}
         Weights of a point off the grid.
+    component : str, dict of str to float, or a sequence of these
+        What is recorded, and injected by the adjoint: "p" the pressure and volume sources; "x", "y", "z" the particle
+        velocity and forces; "xx" ... stresses and moments; a dict adds several up with weights, such as the moment
+        tensor ``{"xx": 1, "zz": -1}``; a sequence records several at once. Which there are, the medium says.
 
     Notes
     -----
-    From a wavefield (nsrc, nt_comp, \*model.padded_shape) to data (nsrc, npoint, nt), dimensionless.
+    From a wavefield (nsrc, nt_comp, \*model.padded_shape) to data (nsrc, npoint, nt), dimensionless; of a sequence of
+    components to data (nsrc, ncomponent, npoint, nt).
 
     Raises
     ------
     ValueError
-        For points outside the model, or on its free surface.
+        For points outside the model, or on its free surface, or a component that the medium does not have.
 
     References
     ----------
@@ -60,67 +80,154 @@ class Projection(SurveyOperator):
     takes, gives = "wavefields", "data"
     source_name = "Ps"
 
-    def __init__(self, model: Model, geometry: Geometry, *, interpolation: str = "sinc") -> None:
+    def __init__(
+        self, model: Model, geometry: Geometry, *, interpolation: str = "sinc",
+        component: Component | Sequence[Component] = "p",
+    ) -> None:  # fmt: skip
         if interpolation not in HALF_WIDTH:
             raise ValueError(f"interpolation is one of {sorted(HALF_WIDTH)}, got {interpolation!r}.")
         self.interpolation = interpolation
-        weights = [point_weights(model, p, interpolation) for p in geometry.positions]
-        self._build(model, geometry, weights)
+        self.component = dict(component) if isinstance(component, Mapping) else component
+        self._parts = [_weights_of(model, c) for c in self._components]
+        self._build(model, geometry, [self._weighted(model, p) for p in geometry.positions])
 
-    def _build(self, model: Model, geometry: Geometry, weights: list[PointWeights]) -> None:
-        super().__init__(model, geometry, wavefield_shape(model, geometry), geometry.shape)
+    @property
+    def _several(self) -> bool:
+        return not isinstance(self.component, (str, Mapping))
+
+    @property
+    def _components(self) -> tuple[Component, ...]:
+        return tuple(self.component) if self._several else (self.component,)
+
+    def _weighted(self, model: Model, positions: NDArray) -> list[tuple[str, PointWeights]]:
+        """The points of a shot at every port that a component has a part of, with the rows of their series."""
+        scheme, found = model.medium.scheme(model.ndim), []
+        for c, parts in enumerate(self._parts):
+            for port, weight in parts.items():
+                name = next(s.field for s in scheme.steps if isinstance(s, Receiver) and s.name == port)
+                field = scheme.field(name)
+                points = point_weights(model, positions, self.interpolation, field.stagger, field.parity or -1)
+                first, *others = points.weights
+                rows = (c * len(points) + np.arange(len(points))).astype(np.int32)
+                weights = (first * first.dtype.type(weight), *others)
+                found.append((port, replace(points, weights=weights, rows=rows)))
+        return found
+
+    def _build(self, model: Model, geometry: Geometry, weights: list) -> None:
+        dimsd = geometry.shape
+        if self._several:
+            if len(dimsd) - len(geometry.lead) != 2:
+                raise ValueError("Several components are recorded at once where all shots have as many points.")
+            dimsd = (*geometry.lead, len(self._components), *dimsd[len(geometry.lead) :])
+        super().__init__(model, geometry, wavefield_shape(model, geometry), dimsd)
         self.name, self.sampled = "Pr", (None, geometry.dt)
         self._weights = weights
 
-    def _copy(self, model: Model, geometry: Geometry, weights: list[PointWeights]) -> Projection:
+    def _copy(self, model: Model, geometry: Geometry, weights: list) -> Projection:
         other = object.__new__(Projection)
-        other.interpolation = self.interpolation
+        other.interpolation, other.component, other._parts = self.interpolation, self.component, self._parts
         other._build(model, geometry, weights)
         return other
 
-    def derivative(self, this, tail, x):
+    def derivative(self, this, tail, x, wrt):
         return None
 
     def _at(self, model):
         return self._copy(model, self.geometry, self._weights)
 
     def within(self, window):
-        return Projection(window.model, self.geometry, interpolation=self.interpolation)
+        return Projection(
+            window.model, self.geometry, interpolation=self.interpolation, component=self.component
+        )  # fmt: skip
 
     def __getitem__(self, index: ShotIndex) -> Projection:
         chosen = shot_indices(index, self.nsrc)
         return self._copy(self.model, self.geometry[index], [self._weights[i] for i in chosen])
 
     def shots_out(self, d, index):
-        shots = self.geometry.split(d)
-        return self.geometry[index].join([shots[i] for i in shot_indices(index, self.nsrc)])
+        chosen = shot_indices(index, self.nsrc)
+        shots = self._split(d)
+        return self[index]._join([shots[i] for i in chosen])
+
+    def _split(self, d: NDArray) -> list[NDArray]:
+        """The series of every shot, (npoint, nt), those of several components one after the other."""
+        if not self._several:
+            return self.geometry.split(d)
+        return list(d.reshape(self.nsrc, -1, self.geometry.nt))
+
+    def _join(self, shots: list[NDArray]) -> NDArray:
+        return np.stack(shots).reshape(self.dimsd) if self._several else self.geometry.join(shots)
+
+    # --- by itself
 
     def _forward(self, u):
         W, u = time_operator(self.model, self.geometry), self._shotwise(u)
-        matrices = [w.matrix(self.model.padded_shape) for w in self._weights]
-        return self.geometry.join([(R @ ui.reshape(self.nt, -1).T) @ W for R, ui in zip(matrices, u, strict=True)])
+        return self._join([self._read(groups, ui) @ W for groups, ui in zip(self._weights, u, strict=True)])
+
+    def _read(self, groups: list[tuple[str, PointWeights]], u: NDArray) -> NDArray:
+        """The series of all points of a shot, in steps."""
+        rows = 1 + max(int(p.rows.max()) for _, p in groups)
+        found = np.zeros((rows, self.nt), self.dtype)
+        for port, points in groups:
+            k = channel(self.model, port)
+            field = (u if k is None else u[:, k]).reshape(self.nt, -1)
+            found[points.rows] += points.matrix(self.model.padded_shape) @ field.T
+        return found
 
     def _transposed(self, d):
         W = time_operator(self.model, self.geometry)
-        matrices = [w.matrix(self.model.padded_shape) for w in self._weights]
-        shots = self.geometry.split(d)
-        return np.stack([(R.T @ (s @ W.T)).T for R, s in zip(matrices, shots, strict=True)]).reshape(self.dims)
+        return np.stack(
+            [self._written(groups, s @ W.T) for groups, s in zip(self._weights, self._split(d), strict=True)]
+        ).reshape(self.dims)
+
+    def _written(self, groups: list[tuple[str, PointWeights]], s: NDArray) -> NDArray:
+        """The wavefields that all points of a shot inject, one on another."""
+        total = 0
+        for port, points in groups:
+            u = (points.matrix(self.model.padded_shape).T @ s[points.rows]).T
+            u = u.reshape(1, self.nt, *self.model.padded_shape)
+            total = total + among(u, channel(self.model, port), (1, *self.dims[len(self.geometry.lead) :]))
+        return total[0]
 
     # --- as one end of a propagation
 
-    def term(self, i: int, values: NDArray | None = None) -> Term:
-        """The coupling of shot `i`, with the series to inject."""
-        series = {} if values is None else {"series": time_operator(self.model, self.geometry) @ values.T}
-        return Term(Points(), series, self._weights[i])
+    @cached_property
+    def _coupling(self) -> Points:
+        ports = tuple(port for port, _ in self._weights[0])
+        return Points(port=ports[0]) if len(ports) == 1 else Points(components=ports)
+
+    def _operators(self, end: str) -> list[NDArray]:
+        """W of every component, at one end of A."""
+        found = [filters(self.model, next(iter(parts)), end) for parts in self._parts]
+        return [time_operator(self.model, self.geometry, f, end == RECEIVER) for f in found]
+
+    def term(self, i: int, values: NDArray | None = None, end: str = RECEIVER) -> Term:
+        """The coupling of shot `i` at one end of A, with the series to inject."""
+        given, points = {}, tuple(p for _, p in self._weights[i])
+        if values is not None:
+            parts = np.split(values, len(self._parts)) if self._several else [values]
+            given["series"] = np.hstack([W @ x.T for W, x in zip(self._operators(end), parts, strict=True)])
+        return Term(self._coupling, given, points)
 
     def shots(self, x: NDArray) -> list[NDArray]:
         """What every shot injects."""
-        return self.geometry.split(x)
+        return self._split(x)
 
-    def recorded(self, i: int, payload: NDArray) -> NDArray:
+    def recorded(self, i: int, payload: NDArray, end: str = RECEIVER) -> NDArray:
         """The data of shot `i` from what its march measured."""
-        return payload.T @ time_operator(self.model, self.geometry)
+        parts = np.split(payload, len(self._parts), axis=1) if self._several else [payload]
+        return np.vstack([x.T @ W for x, W in zip(parts, self._operators(end), strict=True)])
 
     def collector(self) -> Collected:
         """Takes the data of one shot after the other."""
-        return Collected(self.geometry.join)
+        return Collected(self._join)
+
+
+def _weights_of(model: Model, component: Component) -> dict[str, float]:
+    """The ports that make up a component."""
+    parts = {component: 1.0} if isinstance(component, str) else {k: float(w) for k, w in component.items()}
+    for name in parts:
+        channel(model, name)
+    if len({model.medium.filters.get(name) for name in parts}) != 1:
+        raise ValueError(f"{parts} adds up components of different kinds: record them one beside the other.")
+    return parts

@@ -16,10 +16,11 @@ from seisops.execution.cores import at_once, threads_at_points, threads_per_shot
 from seisops.execution.shots import shares_memory
 from seisops.operators.projection import Projection
 from seisops.operators.scattering import Scattering
-from seisops.operators.survey_operator import Collected, SurveyOperator
+from seisops.operators.survey_operator import RECEIVER, SOURCE, Collected, SurveyOperator, filters
 from seisops.propagators.couplings import Wavefield
 from seisops.propagators.marching import Marching, Term
 from seisops.storage import History
+from seisops.time_operator import filtered
 from seisops.wavelets import warn_if_undersampled
 
 
@@ -28,18 +29,32 @@ class _Everywhere:
 
     def __init__(self, A: SurveyOperator) -> None:
         self.A = A
+        channels = A.model.medium.channels(A.model.ndim)
+        self.channels, self.several = channels, len(channels) > 1
+        self.coupling = Wavefield(channels=channels) if self.several else Wavefield(port=channels[0])
 
-    def term(self, i: int, values: NDArray | None = None) -> Term:
-        return Term(Wavefield(), {} if values is None else {"history": values})
+    def term(self, i: int, values: NDArray | None = None, end: str = RECEIVER) -> Term:
+        return Term(self.coupling, {} if values is None else {"history": self._filtered(values, end, end == RECEIVER)})
 
     def shots(self, x: NDArray) -> NDArray:
         return self.A._shotwise(x)
 
-    def recorded(self, i: int, payload: NDArray) -> NDArray:
-        return payload
+    def recorded(self, i: int, payload: NDArray, end: str = RECEIVER) -> NDArray:
+        return self._filtered(payload, end, end == SOURCE)
 
     def collector(self) -> Collected:
         return Collected(lambda parts: np.stack(parts).reshape(self.A.dims))
+
+    def _filtered(self, x: NDArray, end: str, transpose: bool) -> NDArray:
+        """Every channel on the time axis of the steps."""
+        model = self.A.model
+        found = {k: f for k, name in enumerate(self.channels) if (f := filters(model, name, end))}
+        if not found:
+            return x
+        x = x.copy()
+        for k, f in found.items():
+            x[:, k] = filtered(x[:, k], model.dt, f[::-1] if transpose else f, transpose=transpose)
+        return x
 
 
 class Propagation(SurveyOperator):
@@ -84,6 +99,11 @@ class Propagation(SurveyOperator):
         """``right A.H left.H``, the same march the other way."""
         return Propagation(self.right, self.A, self.left, adjoint=not self.adjoint_time)
 
+    @property
+    def sides(self) -> tuple[str, str]:
+        """At which end of A it injects, and at which it records."""
+        return (RECEIVER, SOURCE) if self.adjoint_time else (SOURCE, RECEIVER)
+
     def _adjoint(self):
         return self.transposed
 
@@ -109,8 +129,8 @@ class Propagation(SurveyOperator):
         left, right = (None if end is None else change(end) for end in (self.left, self.right))
         return Propagation(left, change(self.A), right, adjoint=self.adjoint_time)
 
-    def derivative(self, this, tail, x):
-        return derivative(self.unfused if this is self else self.unfused.H, tail, x)
+    def derivative(self, this, tail, x, wrt):
+        return derivative(self.unfused if this is self else self.unfused.H, tail, x, wrt)
 
     def footprint(self, nsrc):
         cells = prod(n + 2 * self.model.space_order for n in self.wave().shape)
@@ -182,7 +202,8 @@ class _March:
 
     def __call__(self, i: int) -> tuple[list[NDArray], History | None]:
         march = self.propagation
-        source, measures = march.source.term(i, self.inputs[i]), [end.term(i) for end in self.ends]
+        sends, takes = march.sides
+        source, measures = march.source.term(i, self.inputs[i], sends), [end.term(i, None, takes) for end in self.ends]
         if self.keeper is None:
             with march.marching(source, measures) as marching:
                 return self._recorded(i, marching.all()), None
@@ -199,7 +220,8 @@ class _March:
             return self._recorded(i, marching.all()), history
 
     def _recorded(self, i: int, payloads: Sequence[NDArray]) -> list[NDArray]:
-        return [end.recorded(i, payload) for end, payload in zip(self.ends, payloads, strict=False)]
+        _, takes = self.propagation.sides
+        return [end.recorded(i, payload, takes) for end, payload in zip(self.ends, payloads, strict=False)]
 
     def only(self, i: int) -> _March:
         march = self.propagation

@@ -7,6 +7,7 @@ it, and an image is what other wavefields have in common with it.
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -20,8 +21,9 @@ from seisops.algebra import (
     derivative,
     describe,
     fuse,
+    placed,
     product,
-    shotwise,
+    selected,
     tree,
 )
 from seisops.algebra.fusion import sampled
@@ -31,10 +33,10 @@ from seisops.execution.config import current
 from seisops.geometry import Geometry
 from seisops.model import Model
 from seisops.operators.conditions import ADJOINT_STATE, Condition
-from seisops.operators.survey_operator import Summed, SurveyOperator, wavefield_shape
+from seisops.operators.survey_operator import RECEIVER, Summed, SurveyOperator, wavefield_shape
 from seisops.propagators import domain
 from seisops.propagators.marching import Term
-from seisops.storage import History, Storage, estimate
+from seisops.storage import History, Storage, Wave, estimate
 from seisops.storage.base import BLOCK
 from seisops.storage.exact import Whole
 
@@ -115,10 +117,10 @@ class Scattering(SurveyOperator):
         return self._like(model, self.geometry, self.op and tree.at(self.op, model), self.x)
 
     def within(self, window):
-        return self._like(window.model, self.geometry, *_within(self.op, self.x, window))
+        return self._like(window.model, self.geometry, *placed(self.op, self.x, window))
 
     def __getitem__(self, index: ShotIndex) -> Scattering:
-        return self._like(self.model, self.geometry[index], *_select(self.op, self.x, index))
+        return self._like(self.model, self.geometry[index], *selected(self.op, self.x, index))
 
     def shots_out(self, dm, index):
         return dm
@@ -140,6 +142,11 @@ class Scattering(SurveyOperator):
         self.__dict__.update(state, _lock=threading.RLock())
 
     # --- the background
+
+    def wave(self, adjoint: bool = False, make=None) -> Wave:
+        """What a history of one shot's background is of."""
+        wave, count = super().wave(adjoint, make), self.condition.count
+        return wave if count == 1 else replace(wave, shape=(count, *wave.shape))
 
     def footprint(self, nsrc):
         return Footprint(wave=self.wave(), backgrounds=[self])
@@ -197,16 +204,14 @@ class Scattering(SurveyOperator):
     def _forward(self, u):
         shots = enumerate(self._shotwise(u))
         total = sum(self.condition.correlated(self._whole(i), ui).astype(np.float64) for i, ui in shots)
-        return -self.condition.gathered(self.model, total).astype(self.dtype)
+        return self.condition.gathered(self.model, total).astype(self.dtype)
 
     def _transposed(self, dm):
         padded = self.condition.padded(self.model, dm.astype(self.dtype))
-        return np.stack([-self.condition.scattered(padded, self._whole(i)) for i in range(self.nsrc)]).reshape(
-            self.dims
-        )
+        return np.stack([self.condition.scattered(padded, self._whole(i)) for i in range(self.nsrc)]).reshape(self.dims)
 
-    def derivative(self, this, tail, x):
-        dU = self.op and derivative(self.op, None, self.x)
+    def derivative(self, this, tail, x, wrt):
+        dU = self.op and derivative(self.op, None, self.x, wrt)
         if dU is None:
             return None
         if this is self:
@@ -216,7 +221,7 @@ class Scattering(SurveyOperator):
 
     # --- as one end of a propagation
 
-    def term(self, i: int, values: NDArray | None = None) -> Term:
+    def term(self, i: int, values: NDArray | None = None, end: str = RECEIVER) -> Term:
         """The coupling of shot `i`, with the perturbation to scatter off."""
         given = {} if values is None else {"perturbation": self.condition.padded(self.model, values.astype(self.dtype))}
         return Term(self.condition.coupling, given, history=self.background(i))
@@ -225,7 +230,7 @@ class Scattering(SurveyOperator):
         """What every shot scatters off: the same perturbation."""
         return [x] * self.nsrc
 
-    def recorded(self, i: int, payload: NDArray) -> NDArray:
+    def recorded(self, i: int, payload: NDArray, end: str = RECEIVER) -> NDArray:
         """The image of shot `i`."""
         return self.condition.gathered(self.model, payload)
 
@@ -283,7 +288,7 @@ class VirtualSource(SurveyOperator):
         return self._like(model, self.geometry, self.op and tree.at(self.op, model), self.x)
 
     def within(self, window):
-        op, x = (None, window.crop(self.x)) if self.op is None else _within(self.op, self.x, window)
+        op, x = (None, window.crop(self.x)) if self.op is None else placed(self.op, self.x, window)
         return self._like(window.model, self.geometry, op, x)
 
     def __getitem__(self, index: ShotIndex) -> VirtualSource:
@@ -299,7 +304,7 @@ class VirtualSource(SurveyOperator):
     def _radiated(self, condition: Condition, u: NDArray) -> NDArray:
         padded = condition.padded(self.model, self.perturbation)
         kept = (condition.kept_of(ui, self.model.dt) for ui in self._shotwise(u))
-        return np.stack([-condition.scattered(padded, g) for g in kept]).reshape(self.dims)
+        return np.stack([condition.scattered(padded, g) for g in kept]).reshape(self.dims)
 
     def _forward(self, u):
         return self._radiated(self.condition, u)
@@ -307,8 +312,8 @@ class VirtualSource(SurveyOperator):
     def _transposed(self, u):
         return self._radiated(self.condition.reverse, u)
 
-    def derivative(self, this, tail, x):
-        ddm = None if self.op is None else derivative(self.op, None, self.x)
+    def derivative(self, this, tail, x, wrt):
+        ddm = None if self.op is None else derivative(self.op, None, self.x, wrt)
         if ddm is None:
             return None
         condition = self.condition if this is self else self.condition.reverse
@@ -325,16 +330,3 @@ def _last_march(op: SeismicOperator | None, x: NDArray) -> tuple[SeismicOperator
     for f in reversed(rest):
         z = apply(f, z)
     return (first, z) if hasattr(first, "filled") else (None, apply(first, z))
-
-
-def _within(op: SeismicOperator, x: NDArray, window) -> tuple:
-    """`op` on a part of the model and the part of `x` it takes there."""
-    return op.within(window), window.crop(x) if op.takes == "grid" else x
-
-
-def _select(op, x: NDArray, index: ShotIndex) -> tuple:
-    """``op[index]`` and the part of `x` it takes."""
-    if op is None:
-        return None, x[list(index) if isinstance(index, tuple) else index]
-    shotwise(op, op)
-    return op[index], op.shots_in(x, index)

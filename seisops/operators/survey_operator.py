@@ -90,5 +90,39 @@ class Summed:
 
 
 def wavefield_shape(model: Model, geometry: Geometry) -> tuple[int, ...]:
-    """Shape of a wavefield, (nsrc, computational steps, *model.padded_shape)."""
-    return (*geometry.lead, computational_steps(model, geometry), *model.padded_shape)
+    """Shape of a wavefield, (nsrc, computational steps, *model.padded_shape), or of several."""
+    n = len(model.medium.channels(model.ndim))
+    return (*geometry.lead, computational_steps(model, geometry), *([n] if n > 1 else []), *model.padded_shape)
+
+
+def channel(model: Model, name: str) -> int | None:
+    """The place of a component among the wavefields of a medium; None where there is but one.
+
+    Raises
+    ------
+    ValueError
+        For one that the medium does not have.
+    """
+    names = model.medium.channels(model.ndim)
+    if name not in names:
+        known = ", ".join(model.medium.components(model.ndim))
+        raise ValueError(f"{type(model.medium).__name__} has no component {name!r}; it has {known}.")
+    return names.index(name) if len(names) > 1 else None
+
+
+def among(u: NDArray, k: int | None, dims: tuple[int, ...]) -> NDArray:
+    """The wavefield `u` (shot, step, ...) in its place among those of a medium, the others zero."""
+    if k is None:
+        return u.reshape(dims)
+    found = np.zeros((*u.shape[:2], dims[-u.ndim + 1], *u.shape[2:]), u.dtype)
+    found[:, :, k] = u
+    return found.reshape(dims)
+
+
+# At which end of A an operator stands, whichever way it is marched: where waves set out, or where they are observed.
+SOURCE, RECEIVER = "source", "receiver"
+
+
+def filters(model: Model, port: str, end: str) -> tuple[str, ...]:
+    """What brings a port of the medium onto the time axis of the steps."""
+    return model.medium.filters.get(port, ((), ()))[end == RECEIVER]
