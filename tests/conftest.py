@@ -26,10 +26,12 @@ def points_lie_in_the_grid():
     bound = Workspace.bound
 
     def checked(space, operator, arrays, scalars):
-        for tag in {name.removesuffix("_node0") for name in arrays if name.endswith("_node0")}:
-            axes = range(len(space.shape))
-            nodes = np.stack([arrays[f"{tag}_node{axis}"] for axis in axes], axis=1)
-            points = PointWeights(nodes, tuple(arrays[f"{tag}_weight{axis}"] for axis in axes))
+        n = len(space.shape)
+        # Of one group of points or of several: what stands before the number of the last axis.
+        for tag in {name[:-1] for name in arrays if "_node" in name and name.endswith(str(n - 1))}:
+            nodes = np.stack([arrays[f"{tag}{axis}"] for axis in range(n)], axis=1)
+            weights = tuple(arrays[f"{tag.replace('_node', '_weight')}{axis}"] for axis in range(n))
+            points = PointWeights(nodes, weights)
             assert in_the_grid(points, tuple(s.stop - s.start for s in space.part))
         return bound(space, operator, arrays, scalars)
 

@@ -34,6 +34,7 @@ from fuzz_oracle import Node, Turned, Where, hdot
 import seisops as so
 from seisops import conditions, storage
 from seisops.algebra import SeismicOperator
+from seisops.arrays import number
 from seisops.imaging import window as windows
 
 # An index error is one of shots that do not exist.
@@ -443,7 +444,7 @@ def scaled(w: World, a: Node) -> Node:
     if kind == 1:
         return oracle.Scaled(-a.op, f"(-{a.text})", a, -1)
     if kind == 2 and w.rng.uniform() < 0.3:
-        return oracle.Scaled(so.compose(a.op / c), f"({a.text} / {c})", a, 1 / c)
+        return oracle.Scaled(so.compose(a.op / c), f"({a.text} / {c})", a, 1 / number(c))
     return oracle.Scaled(c * a.op, f"({c} * {a.text})", a, c)
 
 

@@ -19,8 +19,10 @@ from seisops.operators.survey_operator import Collected, SurveyOperator, wavefie
 from seisops.physics import Medium, Parameter, reference
 from seisops.physics.layer import absorbing, profile
 from seisops.physics.medium import leapfrog_step
-from seisops.physics.scheme import Difference, Field, Receiver, Scheme, Source, Stage, Times
+from seisops.physics.scheme import Scheme
 from seisops.physics.stencil import weights
+from seisops.physics.steps import Receiver, Source, Stage
+from seisops.physics.terms import Difference, Field, Times
 from seisops.propagators.couplings import LowRank, Scattering, Wavefield
 from seisops.propagators.marching import Term
 from seisops.propagators.workspaces import layer_profile
@@ -238,11 +240,15 @@ def test_a_storage_and_a_history_say_all_that_is_asked():
 class Doubled(Scattering):
     """Twice of what the background and the wavefield have in common."""
 
-    def source(self, f, u):
-        return [step.func(step.lhs, 2 * step.rhs) for step in super().source(f, u)]
+    def source(self, f, port):
+        return doubled(super().source(f, port))
 
-    def measure(self, f, u, h):
-        return [step.func(step.lhs, 2 * step.rhs) for step in super().measure(f, u, h)]
+    def measure(self, f, port, h):
+        return doubled(super().measure(f, port, h))
+
+
+def doubled(equations):
+    return {port: [step.func(step.lhs, 2 * step.rhs) for step in steps] for port, steps in equations.items()}
 
 
 @dataclass(frozen=True)
@@ -349,7 +355,7 @@ class Snapshot(SurveyOperator):
     def _at(self, model):
         return Snapshot(model, self.geometry, self.step)
 
-    def derivative(self, this, tail, x):
+    def derivative(self, this, tail, x, wrt):
         return None
 
     def within(self, window):
@@ -368,14 +374,14 @@ class Snapshot(SurveyOperator):
 
     # --- as one end of a propagation
 
-    def term(self, i, values=None):
+    def term(self, i, values=None, end="receiver"):
         given = {} if values is None else {"weights": self.model.embed(values.astype(self.dtype))}
         return Term(LowRank(), {"wavelet": np.eye(1, self.nt, self.step, self.dtype)[0]} | given)
 
     def shots(self, x):
         return self._shotwise(x)
 
-    def recorded(self, i, payload):
+    def recorded(self, i, payload, end="receiver"):
         return self.model.crop(payload)
 
     def collector(self):

@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 
-from seisops.physics import Acoustic
+from seisops.physics import Acoustic, Elastic, VariableDensity
+from seisops.physics.coefficients import evaluate, function
 from seisops.physics.layer import absorbing
+from seisops.physics.ports import added, assigned, inlined, ported, scatterers
 from seisops.physics.reference import Reference
-from seisops.physics.scheme import Difference, Field, Receiver, Scheme, Source, Stage, Times
+from seisops.physics.scheme import Scheme
 from seisops.physics.stencil import exact
+from seisops.physics.steps import Receiver, Source, Stage
+from seisops.physics.terms import Difference, Field, Times
 
 SHAPE, SPACING, STEPS, ORDER = (9, 8), (10.0, 12.0), 5, 4
 # What the sums of a dense transpose may differ by.
@@ -87,19 +91,19 @@ def reference(scheme, values):
     return Reference(scheme, values, SHAPE, SPACING, h=1.0, order=ORDER)
 
 
-def ports(scheme, kind):
+def ports_in(scheme, kind):
     return sorted(s.name for s in scheme.steps if isinstance(s, kind))
 
 
 def dense(scheme, adjoint):
     """The matrix from all that comes in to all that goes out."""
     march, columns = reference(scheme, coefficients(scheme)).march, []
-    for source in ports(scheme, Source):
+    for source in ports_in(scheme, Source):
         for i in range(STEPS * np.prod(SHAPE)):
             x = np.zeros(STEPS * np.prod(SHAPE))
             x[i] = 1
             out, _ = march({source: x.reshape(STEPS, *SHAPE)}, STEPS, adjoint=adjoint)
-            columns.append(np.concatenate([out[r].ravel() for r in ports(scheme, Receiver)]))
+            columns.append(np.concatenate([out[r].ravel() for r in ports_in(scheme, Receiver)]))
     return np.stack(columns, axis=1)
 
 
@@ -111,11 +115,31 @@ def test_transpose_is_the_dense_transpose(name):
     assert np.abs(G - F.T).max() <= ROUNDING * np.abs(F).max()
 
 
+@pytest.mark.parametrize("ports", [("p",), ("x", "p"), ("exx", "vz", "szz"), None], ids=str)
+@pytest.mark.parametrize("layers", [(), (0, 1)], ids=["bare", "layer"])
+@pytest.mark.parametrize("medium", [VariableDensity(), Elastic()], ids=lambda m: type(m).__name__)
+def test_transpose_between_ports(medium, layers, ports):
+    """With fields inlined that no port meets; by a dot test, as dense matrices of so many fields are large."""
+    scheme = medium.scheme(2)
+    known = set(medium.channels(2))
+    scheme = absorbing(inlined(scheme, known if ports is None else known & {*ports, "fx", "wz"}), layers)
+    values, rng = coefficients(scheme), np.random.default_rng(3)
+    x, y = (
+        {name: rng.standard_normal((STEPS, *SHAPE)) for name in ports_in(scheme, kind)} for kind in (Source, Receiver)
+    )
+    out, _ = reference(scheme, values).march(x, STEPS)
+    back, _ = reference(scheme.transpose, values).march(y, STEPS, adjoint=True)
+    left, right = (sum(np.vdot(a[k], b[k]) for k in b) for a, b in ((out, y), (back, x)))
+    size = np.sqrt(sum(np.sum(out[k] ** 2) for k in y) * sum(np.sum(v**2) for v in y.values()))
+    assert size > 0
+    assert abs(left - right) <= ROUNDING * size
+
+
 @every
 def test_twice_transposed_is_the_same_march(name):
     scheme = SCHEMES[name]()
     values, rng = coefficients(scheme), np.random.default_rng(1)
-    x = {source: rng.standard_normal((STEPS, *SHAPE)) for source in ports(scheme, Source)}
+    x = {source: rng.standard_normal((STEPS, *SHAPE)) for source in ports_in(scheme, Source)}
     once, _ = reference(scheme, values).march(x, STEPS)
     again, _ = reference(scheme.transpose.transpose, values).march(x, STEPS)
     for receiver, d in once.items():
@@ -126,7 +150,7 @@ def test_twice_transposed_is_the_same_march(name):
 def test_what_is_kept_makes_the_derivative_in_every_coefficient(name):
     scheme = SCHEMES[name]()
     values, rng = coefficients(scheme), np.random.default_rng(2)
-    x = {source: rng.standard_normal((STEPS, *SHAPE)) for source in ports(scheme, Source)}
+    x = {source: rng.standard_normal((STEPS, *SHAPE)) for source in ports_in(scheme, Source)}
     for coefficient in [c for c in values if c[-2:] not in ("_0", "_1") and c != "decay"]:
         perturbations = scheme.linearised([coefficient])
         assert perturbations
@@ -181,7 +205,51 @@ def test_differences_are_exact_for_polynomials(order, degree, shift):
 
 def test_partial_derivatives_of_coefficients():
     medium = Acoustic()
-    m = np.array([0.25, 0.3])
-    assert np.array_equal(medium.partial("m", ("m",), {"m": m}), np.ones(2))
-    assert medium.partial("m", ("m", "m"), {"m": m}) is None
+    m, v = np.array([0.25, 0.3]), np.array([2.0, 1.8])
+    same, spelled = (function("m", medium.meanings(wrt), medium.names, 2) for wrt in (("m",), ("v",)))
+    assert same.variables == (("m", (0, 0)),)
+    assert np.all(evaluate(same.partial(0), 1.0, [m]) == 1)
+    assert same.partial(0, 0) is None
+    assert np.allclose(evaluate(spelled.partial(0, 0), 1.0, [v]), 6 / v**4, rtol=1e-15)
     assert np.allclose(medium.evaluate(medium.speed, {"m": m}), 1 / np.sqrt(m), rtol=1e-15)
+
+
+def test_a_harmonic_mean_of_zeros_is_zero_and_so_are_its_derivatives():
+    """Water over rock: where one node of four is a fluid, where two are, and where all are."""
+    medium = Elastic()
+    f = function(medium.coefficients["mu01"], medium.meanings(("vs",)), medium.names, 2)
+    vs = {node: x for node, x in zip(((0, 0), (0, 1), (1, 0), (1, 1)), np.array([[1.0, 0, 0, 0], [1, 1, 0, 0],
+         [1, 1, 1, 0], [1, 1, 1, 1]]).T, strict=True)}  # fmt: skip
+    at = [vs[node] if name == "vs" else np.ones(4) for name, node in f.variables]
+    assert evaluate(f.partial(), 1.0, at).tolist() == [0, 0, 0, 1]
+    for i, (name, _) in enumerate(f.variables):
+        found = evaluate(f.partial(i), 1.0, at)
+        # A mean of velocities squared is flat where one of them vanishes.
+        assert found.tolist() == [0, 0, 0, 0.5 if name == "vs" else 0.25]
+
+
+@pytest.mark.parametrize("medium", [VariableDensity(), Elastic()], ids=lambda m: type(m).__name__)
+def test_every_coefficient_scatters_from_port_to_port(medium):
+    scheme = medium.scheme(2)
+    for coefficient in scheme.coefficients:
+        assert scatterers(scheme, [coefficient])
+
+
+def test_a_coefficient_that_is_nothing_to_keep_for_is_refused():
+    u, r = Field("u", (0, 0), inertia="m"), Field("r", (0, 0))
+    hidden = ported((u, r), (assigned(r, Times("c")(Difference(0, 2)(u.value))), added(u, r.value)))
+    with pytest.raises(ValueError, match=r"c of the stage of r does not multiply a field .* assigned\(e, D\(u\)\)"):
+        scatterers(hidden, ["c"])
+    decaying = ported((u, r), (Stage("r", u.value.terms, keep="q"), added(u, r.value)))
+    with pytest.raises(ValueError, match="What a field keeps from step to step depends on the parameters"):
+        scatterers(decaying, ["q"])
+
+
+def test_fields_that_only_pass_on_are_gone_where_nothing_meets_them():
+    scheme = Elastic().scheme(2)
+    few, all_of_them = (
+        inlined(scheme, ("p", "x")),
+        inlined(scheme, [s.name for s in scheme.steps if isinstance(s, Source)]),
+    )
+    assert {f.name for f in few.fields} == {"fx", "vx", "vz", "volume", "pressure", "sxx", "szz", "sxz"}
+    assert len(all_of_them.fields) == len(scheme.fields)

@@ -10,6 +10,7 @@ from zoo import DOT, KINDS, NAMES, ROUNDING, SLOPE, ZOO, Elsewhere, World, error
 
 import seisops as so
 from seisops import checks
+from seisops.bridge.parameters import parameters_of
 from seisops.imaging.aperture import Aperture, projections
 
 # Wider than the surveys of a shot, so that all of its points are within the window of any two of them.
@@ -158,7 +159,7 @@ def test_an_aperture_of_all_is_the_operator(name):
 
 
 def depends_on_m(op) -> bool:
-    return so.algebra.derivative(op, None, random(op.dims)) is not None
+    return so.algebra.derivative(op, None, random(op.dims), parameters_of(op)) is not None
 
 
 @pytest.mark.parametrize("name", LIMITED)
@@ -195,7 +196,7 @@ def test_what_does_not_say_what_it_is_on_a_part_is_refused(wide):
         def _at(self, model):
             return Scaled(self.dims, self.dimsd, np.float64, model)
 
-        def derivative(self, this, tail, x):
+        def derivative(self, this, tail, x, wrt):
             raise NotImplementedError
 
     op = Scaled(wide.F.dimsd, wide.F.dimsd, np.float64, wide.model) @ wide.F

@@ -1,0 +1,340 @@
+"""Every medium of the library obeys every law: a registry of earths times the laws."""
+
+import pickle
+from dataclasses import dataclass, replace
+from functools import cache
+
+import numpy as np
+import pylops
+import pytest
+from zoo import DOT, ROUNDING, SLOPE, Elsewhere, error, random
+
+import seisops as so
+from seisops import checks
+from seisops.physics.layer import absorbing, profile
+from seisops.physics.ports import inlined
+from seisops.physics.reference import Reference
+from seisops.propagators.workspaces import layer_profile
+from seisops.time_operator import filtered
+
+
+@dataclass(frozen=True)
+class Earth:
+    """A random earth of a medium: the range of every parameter, and the options of its model."""
+
+    ranges: tuple
+    shape: tuple = (13, 12)
+    surface: bool = False
+    dtype: str = "float64"
+    # Nodes of the last axis from the top that are water, where nothing shears.
+    water: int = 0
+    options: tuple = ()
+
+    def model(self):
+        rng = np.random.default_rng(1)
+        parameters = {name: rng.uniform(low, high, self.shape) for name, low, high in self.ranges}
+        if self.water:
+            parameters["vs"][..., : self.water] = 0
+        return so.Model(
+            spacing=(10.0, 12.0, 11.0)[-len(self.shape) :], absorb=3, space_order=4, free_surface=self.surface,
+            dtype=self.dtype, **parameters, **dict(self.options),
+        )  # fmt: skip
+
+
+DENSITY = Earth((("v", 1.5, 2.5), ("rho", 1.0, 2.0)))
+SOLID = Earth((("vp", 1.5, 2.5), ("vs", 0.4, 1.0), ("rho", 1.0, 2.0)))
+AXIAL = Earth((("v", 1.5, 2.5), ("epsilon", 0.15, 0.25), ("delta", -0.05, 0.1), ("rho", 1.0, 2.0)))
+LOSSY = Earth((("v", 1.5, 2.5), ("Q", 10.0, 40.0), ("rho", 1.0, 2.0)), options=(("f_ref", 0.02), ("mechanisms", 2)))
+EARTHS = {
+    "density": DENSITY,
+    "density, surface": replace(DENSITY, surface=True),
+    "VTI": AXIAL,
+    "VTI, surface": replace(AXIAL, surface=True),
+    "attenuating": LOSSY,
+    "attenuating, surface": replace(LOSSY, surface=True),
+    "elastic": SOLID,
+    "water over rock": replace(SOLID, water=5),
+}
+# In three dimensions kernels are slow to build: those of modelling alone.
+SOLIDS_3D = {
+    "density": replace(DENSITY, shape=(7, 6, 7)),
+    "VTI": replace(AXIAL, shape=(7, 6, 7)),
+    "elastic": replace(SOLID, shape=(7, 6, 7)),
+}
+every = pytest.mark.parametrize("name", EARTHS)
+solids = pytest.mark.parametrize("name", ["density", "VTI", "attenuating", "elastic", "water over rock"])
+single = pytest.mark.parametrize("name", ["density", "VTI", "attenuating", "elastic"])
+# A volume source is integrated over time: a sum over the whole record, of which most cancels.
+INTEGRATED = 1e-11
+
+
+class World:
+    """Two shots in an earth."""
+
+    def __init__(self, earth: Earth) -> None:
+        rng = np.random.default_rng(2)
+        self.model = model = earth.model()
+        low, high = np.array(model.extent).T
+        t = 40.0 if model.ndim == 2 else 24.0
+        self.src, self.rec = (
+            so.Geometry(low + rng.uniform(0.08, 0.98, (2, n, model.ndim)) * (high - low), dt=2.0, t=t) for n in (1, 2)
+        )
+        self.A = so.Modeling(model, self.rec)
+        self.F = self.modeling()
+        self.q, self.d = rng.standard_normal(self.F.dims), rng.standard_normal(self.F.dimsd)
+        self.wrt = tuple(model.parameters)
+        self.dp = np.stack([0.1 * x * rng.uniform(-1, 1, model.shape) for x in model.parameters.values()])
+
+    def modeling(self, source="p", receiver="p"):
+        """Records of one component from sources of another."""
+        Pr = so.Projection(self.model, self.rec, component=receiver)
+        return Pr @ self.A @ so.Projection(self.model, self.src, component=source).H
+
+    def at(self, p):
+        """The parameters that are stacked in an array."""
+        return dict(zip(self.wrt, p, strict=True))
+
+    @property
+    def stacked(self):
+        """Its own."""
+        return np.stack(list(self.model.parameters.values()))
+
+
+@cache
+def world(name: str) -> World:
+    return World(EARTHS[name])
+
+
+def assert_adjoint(op):
+    assert checks.dot_test(op, verbose=False) <= DOT[op.dtype.name]
+
+
+def assert_slopes(function, J, p, **kwargs):
+    result = checks.taylor_test(function, J, p, verbose=False, **kwargs)
+    assert result.slopes == pytest.approx((1, 2), abs=SLOPE)
+
+
+def marched(w: World, s: np.ndarray, adjoint: bool) -> np.ndarray:
+    """Modelling in NumPy, step by step as the scheme is written."""
+    model, medium = w.model, w.model.medium
+    channels = medium.channels(model.ndim)
+    scheme = absorbing(inlined(medium.scheme(model.ndim), channels), range(model.ndim))
+    values = {}
+    for c in scheme.coefficients:
+        along = profile(c)
+        if along is None:
+            values[c] = model.coefficients[c].astype(float)
+        else:
+            shape = np.ones(model.ndim, int)
+            shape[along[1]] = -1
+            values[c] = layer_profile(model, *along).reshape(shape)
+    # Of an inertia M a model has dt²/M.
+    values |= {f.inertia: model.dt**2 / values[f.inertia] for f in scheme.fields if f.inertia}
+    numpy = Reference(
+        scheme.transpose if adjoint else scheme, values, model.padded_shape, model.spacing, model.dt,
+        order=model.space_order, surface=model.free_surface,
+    )  # fmt: skip
+
+    def onto(x, channel, end, transpose):
+        f = medium.filters.get(channel, ((), ()))[end]
+        return filtered(x, model.dt, f[::-1] if transpose else f, transpose=transpose)
+
+    given = {c: onto(s[:, k].copy(), c, int(adjoint), adjoint) for k, c in enumerate(channels)}
+    out, _ = numpy.march(given, len(s), adjoint=adjoint)
+    return np.stack([onto(out[c], c, int(not adjoint), adjoint) for c in channels], axis=1)
+
+
+@every
+@pytest.mark.parametrize("adjoint", [False, True], ids=["forward", "transpose"])
+def test_the_kernel_is_the_scheme(name, adjoint):
+    w = world(name)
+    s = random(w.A.dims)
+    expected = np.stack([marched(w, x, adjoint) for x in s])
+    got = (w.A.H if adjoint else w.A) @ s
+    for k, channel in enumerate(w.model.medium.channels(w.model.ndim)):
+        assert error(got[:, :, k], expected[:, :, k]) <= ROUNDING, channel
+
+
+@every
+def test_fused_equals_unfused(name):
+    w = world(name)
+    y, z = w.F @ w.q, w.F.H @ w.d
+    J = w.F.jacobian(w.q, wrt=w.wrt)
+    dd, image = J @ w.dp, J.H @ w.d
+    with so.no_fusion():
+        assert error(w.F @ w.q, y) <= ROUNDING
+        assert error(w.F.H @ w.d, z) <= INTEGRATED
+        assert error(J @ w.dp, dd) <= ROUNDING
+        assert error(J.H @ w.d, image) <= INTEGRATED
+
+
+COMPONENTS = {
+    "p": ("p", "p"),
+    "force": ("z", "x"),
+    "all at once": ("p", ("p", "x", "z")),
+}
+STRESSES = {
+    "moment": ({"xx": 1.0, "zz": -1.0, "xz": 0.5}, ("x", "z")),
+    "stress": ("x", {"xx": 0.5, "zz": 0.5}),
+}
+
+
+@pytest.mark.parametrize("components", COMPONENTS | STRESSES)
+@single
+def test_adjoint_of_components(name, components):
+    if name != "elastic" and components in STRESSES:
+        with pytest.raises(ValueError, match=r"has no component 'xz?x?'; it has .*x, z"):
+            world(name).modeling(*STRESSES[components])
+        return
+    F = world(name).modeling(*(COMPONENTS | STRESSES)[components])
+    assert_adjoint(F)
+    assert np.linalg.norm(F @ random(F.dims)) > 0
+
+
+@every
+def test_adjoint_of_derivatives(name):
+    w = world(name)
+    J = w.F.jacobian(w.q, wrt=w.wrt)
+    assert J.dims == (len(w.wrt), *w.model.shape)
+    for op in (w.F, J, w.F.H.jacobian(w.d, wrt=w.wrt), J.H.jacobian(w.d, wrt=w.wrt), J.jacobian(w.dp, wrt=w.wrt)):
+        assert_adjoint(op)
+
+
+@solids
+def test_derivatives_in_every_parameter(name):
+    w = world(name)
+    spelled = [n for n in w.model.medium.spellings if not (n in ("mu", "lam") and "water" in name)]
+    for p in (*w.wrt, *spelled):
+        J = w.F.jacobian(w.q, wrt=p)
+        assert J.dims == w.model.shape
+        x = w.model.quantity(p)
+        # Where nothing shears every direction but one that keeps it a fluid is worth a try.
+        dm = 0.05 * np.random.default_rng(3).uniform(-1, 1, x.shape) * max(x.max(), 1e-3) * (x > 0)
+        assert_slopes(lambda x, p=p: w.F.at(**{p: x}) @ w.q, J, x, dm=dm)
+
+
+@solids
+def test_derivatives_in_all_parameters_of_every_product(name):
+    w = world(name)
+    for op, x in ((w.F, w.q), (w.F.H, w.d)):
+        assert_slopes(lambda p, op=op, x=x: op.at(**w.at(p)) @ x, op.jacobian(x, wrt=w.wrt), w.stacked, dm=w.dp)
+
+
+@single
+def test_second_derivatives(name):
+    w = world(name)
+    J = w.F.jacobian(w.q, wrt=w.wrt)
+
+    def along(eps, op, x):
+        return op.at(**w.at(w.stacked + eps * w.dp)).jacobian(x, wrt=w.wrt)
+
+    # Central differences err by eps² and by rounding over eps.
+    eps = 1e-4
+    for curved, linear, y in ((J.H.jacobian(w.d, wrt=w.wrt), lambda J: J.H @ w.d, w.dp),
+                              (J.jacobian(w.dp, wrt=w.wrt), lambda J: J @ w.dp, w.dp)):  # fmt: skip
+        expected = (linear(along(eps, w.F, w.q)) - linear(along(-eps, w.F, w.q))) / (2 * eps)
+        assert error(curved @ y, expected) <= 1e-6
+
+
+def test_water_becomes_rock():
+    """The derivative in vs where it is zero: that of a function that is flat there, and no NaN."""
+    name = "water over rock"
+    w = world(name)
+    J = w.F.jacobian(w.q, wrt="vs")
+    image = J.H @ w.d
+    assert np.isfinite(image).all()
+    assert np.all(image[:, : EARTHS[name].water] == 0)
+    fluid = np.zeros(w.model.shape)
+    fluid[:, : EARTHS[name].water] = 0.1
+
+    def change(eps):
+        return np.linalg.norm(w.F.at(vs=w.model.vs + eps * fluid) @ w.q - w.F @ w.q)
+
+    assert change(1e-2) / change(1e-3) == pytest.approx(100, rel=0.05)
+
+
+@solids
+def test_linearisation_gives_both_gradients_in_the_marches_of_one(name, counted):
+    w = world(name)
+    linear = []
+    assert counted(lambda: linear.append(w.F.linearize(w.q, wrt=w.wrt))) == 1
+    found = []
+    assert counted(lambda: found.extend(linear[0].pull(w.d))) == 1
+    assert error(found[0], w.F.H @ w.d) <= ROUNDING
+    assert error(found[1], w.F.jacobian(w.q, wrt=w.wrt).H @ w.d) <= ROUNDING
+
+
+@single
+def test_inversion_in_every_parameter(name):
+    w = world(name)
+    d = 0.5 * (w.F @ w.q)
+
+    def value(p):
+        return so.fwi(w.F.at(**w.at(p)), w.q, d, wrt=w.wrt)[0]
+
+    _, gradient = so.fwi(w.F, w.q, d, wrt=w.wrt)
+    assert gradient.shape == w.dp.shape
+    direction = 0.05 * w.stacked * np.sign(gradient)
+    assert_slopes(value, gradient, w.stacked, dm=direction)
+    H = so.hessian(w.F, w.q, d, wrt=w.wrt)
+    assert checks.dot_test(H, verbose=False) <= DOT["float64"]
+
+
+@pytest.mark.parametrize("storage", [so.storage.Checkpointed(1), so.storage.Disk(), so.storage.Half()], ids=repr)
+@pytest.mark.parametrize("name", ["density", "elastic"])
+def test_storages(name, storage):
+    w = world(name)
+    with so.config(storage=so.storage.Memory()):
+        J = w.F.jacobian(w.q, wrt=w.wrt)
+    with so.config(storage=storage):
+        kept = w.F.jacobian(w.q, wrt=w.wrt)
+    assert_adjoint(kept)
+    if isinstance(storage, so.storage.Half):
+        # Eight bits.
+        assert error(kept @ w.dp, J @ w.dp) <= 2e-2
+    else:
+        assert np.array_equal(kept @ w.dp, J @ w.dp)
+        assert np.array_equal(kept.H @ w.d, J.H @ w.d)
+    assert str(storage).split("(")[0] in str(kept.memory(verbose=False))
+
+
+@single
+def test_surveys_of_a_medium(name):
+    """Shots, encoding, apertures, extended sources, stacks and other processes."""
+    w = world(name)
+    J = w.F.jacobian(w.q, wrt=w.wrt)
+    assert error(w.F[1] @ w.q[1], (w.F @ w.q)[1]) <= ROUNDING
+    assert error(J[0] @ w.dp, (J @ w.dp)[0]) <= ROUNDING
+    W = so.Encoding(random((1, 2)))
+    assert_adjoint(W @ w.F)
+    whole = so.aperture(w.F, 1000.0)
+    assert error(whole @ w.q, w.F @ w.q) <= ROUNDING
+    assert error(whole.jacobian(w.q, wrt=w.wrt).H @ w.d, J.H @ w.d) <= ROUNDING
+    E = so.Projection(w.model, w.rec) @ w.A @ so.LRWF(w.model, w.rec, random(w.rec.nt)).H
+    assert_adjoint(E)
+    assert_adjoint(E.jacobian(random(E.dims), wrt=w.wrt[0]))
+    both = so.Jacobian(pylops.VStack([w.F, w.F]), w.q, wrt=w.wrt)
+    assert error(both @ w.dp, np.stack([J @ w.dp] * 2)) <= ROUNDING
+    with so.config(executor=Elsewhere()):
+        assert error(J.H @ w.d, J.H @ w.d) <= ROUNDING
+        assert (
+            error(so.fwi(w.F, w.q, w.d, wrt=w.wrt)[1], w.F.linearize(w.q, w.wrt).pull(w.F @ w.q - w.d)[1]) <= ROUNDING
+        )
+    again = pickle.loads(pickle.dumps(J))
+    assert error(again @ w.dp, J @ w.dp) <= ROUNDING
+
+
+@pytest.mark.parametrize("name", SOLIDS_3D)
+def test_adjoint_in_3d(name):
+    w = World(SOLIDS_3D[name])
+    assert_adjoint(w.F)
+    y = w.F @ w.q
+    with so.no_fusion():
+        assert error(w.F @ w.q, y) <= ROUNDING
+
+
+@single
+def test_adjoint_in_single_precision(name):
+    w = World(replace(EARTHS[name], dtype="float32"))
+    assert_adjoint(w.F)
+    assert_adjoint(w.F.jacobian(w.q, wrt=w.wrt))
