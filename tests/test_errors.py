@@ -445,7 +445,7 @@ def test_a_zero_operator_has_no_dot_test():
 
 
 def test_a_word_is_no_factor():
-    with raises((TypeError, ValueError), "takes an array of shape|operand|[Ss]calar"):
+    with raises(ValueError, r"^Scalar not allowed, use \* instead$"):
         operator("Pr A Ps.H") @ "abc"
 
 

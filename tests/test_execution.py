@@ -85,11 +85,11 @@ def test_a_process_gets_the_records_of_its_shots_alone():
         assert np.array_equal(so.fwi(w.F, w.q, Stored(w.d))[1], expected)
 
 
-@pytest.mark.parametrize("name", PRODUCTS)
-def test_threads_of_ones_own_give_the_same(name):
+@pytest.mark.parametrize("workers, name", [(1, "F"), (2, "F"), *((3, name) for name in PRODUCTS)])
+def test_threads_of_ones_own_give_the_same(workers, name):
     w = world("2d")
     expected = PRODUCTS[name](w)
-    with ThreadPoolExecutor(3) as pool, so.config(executor=pool):
+    with ThreadPoolExecutor(workers) as pool, so.config(executor=pool):
         assert np.array_equal(PRODUCTS[name](w), expected)
 
 

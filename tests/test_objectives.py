@@ -9,7 +9,6 @@ from zoo import DOT, ROUNDING, SLOPE, Stored, error, operator, random, world
 import seisops as so
 from seisops import checks
 from seisops import preconditioners as pre
-from seisops.propagators import marching
 
 
 class Least4:
@@ -94,11 +93,9 @@ def test_gradient_of_lsrtm(misfit, slots):
 
 
 @pytest.mark.parametrize("name", ["Pr A Ps.H", "Pr A Pw.H", "F ragged", "2 F", "F + F2"])
-def test_the_gradient_of_fwi_is_the_adjoint_on_the_residual(name):
+def test_the_gradient_of_fwi_goes_back_through_the_preconditioners(name):
     c = Case(name)
-    J, P, M = c.F.jacobian(c.q), c.P, c.M
-    value, gradient = so.fwi(c.F, c.q, c.d)
-    assert error(gradient, (J.H @ (c.F @ c.q - c.d)).reshape(gradient.shape)) <= ROUNDING
+    J, P, M = c.J, c.P, c.M
     value, gradient = so.fwi(c.F, c.q, c.d, **c.slots())
     residual = P @ (c.F @ c.q) - P @ c.d
     assert value == pytest.approx(0.5 * np.sum(residual**2), rel=ROUNDING)
@@ -338,18 +335,6 @@ def test_every_shot_is_as_likely():
 
 
 # ---------------------------------------------------------------------- cost
-
-
-@pytest.fixture
-def counted():
-    """A function that says how many marches a call takes per shot."""
-
-    def count(call):
-        before = marching.marches
-        call()
-        return (marching.marches - before) / 2
-
-    return count
 
 
 @every

@@ -27,9 +27,9 @@ def along(f, at, direction):
     "Derivatives, in eager mode and in tf.function", "gradient in x and m", "the adjoint and the migration"
 )
 @pytest.mark.parametrize("name", ["F", "E", "F.H", "sum"])
-def test_first_derivatives_are_the_adjoint_and_the_migration(double, mode, near, name):
+def test_first_derivatives_are_the_adjoint_and_the_migration(double, rng, mode, near, name):
     op = {"F": double.F, "E": double.E, "F.H": double.F.H, "sum": 2 * double.F - 3 * double.F}[name]
-    x, w = double.rng.standard_normal(op.dims), double.rng.standard_normal(op.dimsd)
+    x, w = rng.standard_normal(op.dims), rng.standard_normal(op.dimsd)
     gx, gm = mode(lambda x, m: gradient(lambda x, m: tf.reduce_sum(w * apply(op, x, m)), x, m))(*constants(x, double.m))
     near(gx, op.H @ w)
     near(gm, op.jacobian(x).H @ w)
@@ -106,8 +106,8 @@ def test_gradient_in_the_model_against_finite_differences(double, mode, near):
 
 
 @pytest.mark.row("Derivatives, in eager mode and in tf.function", "Hessian of a regularised loss", "exact")
-def test_regularised_hessian(double, mode, near):
-    v = double.rng.standard_normal(double.F.dims)
+def test_regularised_hessian(double, rng, mode, near):
+    v = rng.standard_normal(double.F.dims)
 
     def loss(x):
         return tf.reduce_sum(apply(double.F, x) ** 2) + tf.reduce_sum(x**2)
@@ -146,8 +146,8 @@ def test_third_derivatives_in_the_model(double, mode, near):
 
 @pytest.mark.row("Derivatives, in eager mode and in tf.function", "`tape.jacobian`, by pfor and one by one", "exact")
 @pytest.mark.parametrize("pfor", [True, False])
-def test_jacobian(double, mode, near, pfor):
-    directions = 0.02 * double.rng.standard_normal((3, *double.model.shape))
+def test_jacobian(double, rng, mode, near, pfor):
+    directions = 0.02 * rng.standard_normal((3, *double.model.shape))
     J = double.F.jacobian(double.q)
 
     def run(c):
@@ -162,9 +162,9 @@ def test_jacobian(double, mode, near, pfor):
 
 
 @pytest.mark.row("Derivatives, in eager mode and in tf.function", "`tape.batch_jacobian`, `tf.vectorized_map`", "exact")
-def test_batch_jacobian_and_vectorized_map(mode, near):
+def test_batch_jacobian_and_vectorized_map(rng, mode, near):
     M = pylops.MatrixMult(np.arange(12.0).reshape(3, 4))
-    x = tf.constant(np.random.default_rng(1).standard_normal((5, 4)))
+    x = tf.constant(rng.standard_normal((5, 4)))
 
     def run(x):
         with tf.GradientTape() as tape:
@@ -188,8 +188,7 @@ def test_gradient_per_sample_by_vectorized_map(double, mode, near):
 
 
 @pytest.mark.row("Derivatives, in eager mode and in tf.function", "complex operators of PyLops", "exact")
-def test_complex_operator(mode, near):
-    rng = np.random.default_rng(2)
+def test_complex_operator(rng, mode, near):
     M = pylops.MatrixMult(rng.standard_normal((3, 4)) + 1j * rng.standard_normal((3, 4)), dtype="complex128")
     x, w = (rng.standard_normal(n) + 1j * rng.standard_normal(n) for n in (4, 3))
     loss = mode(lambda x: gradient(lambda x: tf.math.real(tf.reduce_sum(np.conj(w) * apply(M, x))), x)[0])

@@ -96,5 +96,5 @@ def test_unrolled_migration(run, tmp_path):
 def test_inversion(run, tmp_path):
     toy = ["--shots", 2, "--iterations", 3, "--cells", 61, 41, "--output", tmp_path]
     before, after = re.search(r"(\S+) before, (\S+) after", run(fwi_torch, *toy)).groups()
-    assert 0 < float(after) < 2 * float(before)
+    assert 0 < float(after) < float(before)
     assert (tmp_path / "fwi_torch.png").stat().st_size > 10_000
