@@ -15,6 +15,7 @@ import pickle
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -28,6 +29,7 @@ from devito import Constant, Function, Grid, Operator, configuration
 from devito.logger import logger
 from devito.passes.iet.languages.openmp import OmpIteration
 
+from seisops import watching
 from seisops.physics.scheme import Receiver, Scheme, Source
 from seisops.propagators import domain
 from seisops.propagators.couplings import Coupling, Offsets
@@ -151,10 +153,14 @@ def kernel(spec: KernelSpec) -> Operator:
             path = _cache_path(spec)
             with domain.in_turn():
                 operator = _load(path)
+                began = time.monotonic()
                 if operator is None:
+                    watching.told(f"compiling a kernel in {spec.ndim}-D, once; it is kept in {path.parent}")
                     operator = _build(spec)
                     built += 1
                 _ = operator.cfunction  # compiled and loaded here, where the arithmetic is looked after
+                if (took := time.monotonic() - began) > 1:
+                    watching.told(f"compiled and loaded in {took:.0f} s")
                 if not path.is_file():
                     _save(path, operator)
             _kernels[spec] = operator
@@ -163,12 +169,16 @@ def kernel(spec: KernelSpec) -> Operator:
 
 def _cache_path(spec: KernelSpec) -> Path:
     """A file in a folder only this user can read, named after all a binary depends on."""
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     host = (sys.version, devito.__version__, np.__version__, str(configuration["platform"]),
             str(configuration["compiler"]), configuration["language"], configuration["mpi"], configuration["topology"],
             str(_cpu()), str(configuration["opt"]), _sources())  # fmt: skip
     name = hashlib.sha256(repr((host, spec)).encode()).hexdigest()[:32]
-    return root / "seisops" / "kernels" / f"{name}.pickle"
+    return cache_folder() / f"{name}.pickle"
+
+
+def cache_folder() -> Path:
+    """Where kernels are kept on disk."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seisops" / "kernels"
 
 
 def _cpu() -> tuple:
