@@ -9,7 +9,7 @@ from seisops.algebra import ShotIndex
 from seisops.arrays import real
 from seisops.geometry import Geometry, shot_indices
 from seisops.model import Model
-from seisops.operators.survey_operator import Collected, SurveyOperator, wavefield_shape
+from seisops.operators.survey_operator import Collected, SurveyOperator, check_arguments, wavefield_shape
 from seisops.propagators.couplings import LowRank
 from seisops.propagators.marching import Term
 from seisops.time_operator import time_operator
@@ -56,6 +56,7 @@ class LRWF(SurveyOperator):
     takes, gives = "wavefields", "grid"
 
     def __init__(self, model: Model, geometry: Geometry, wavelet: ArrayLike) -> None:
+        check_arguments("LRWF", model, geometry)
         q = np.array(real(wavelet, "The wavelet"))
         n, nt = geometry.nsrc, geometry.nt
         if q.shape not in ((nt,), (n, nt), (n, 1, nt), (1, nt)):

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from seisops.algebra import ShotIndex
 from seisops.geometry import Geometry, shot_indices
 from seisops.model import Model
-from seisops.operators.survey_operator import Collected, SurveyOperator, wavefield_shape
+from seisops.operators.survey_operator import Collected, SurveyOperator, check_arguments, wavefield_shape
 from seisops.propagators.couplings import Points
 from seisops.propagators.marching import Term
 from seisops.propagators.points import HALF_WIDTH, PointWeights, point_weights
 from seisops.time_operator import time_operator
+from seisops.units import check_positions
 
 
 class Projection(SurveyOperator):
@@ -61,10 +62,12 @@ class Projection(SurveyOperator):
     source_name = "Ps"
 
     def __init__(self, model: Model, geometry: Geometry, *, interpolation: str = "sinc") -> None:
+        check_arguments("Projection", model, geometry)
         if interpolation not in HALF_WIDTH:
             raise ValueError(f"interpolation is one of {sorted(HALF_WIDTH)}, got {interpolation!r}.")
         self.interpolation = interpolation
         weights = [point_weights(model, p, interpolation) for p in geometry.positions]
+        check_positions(np.concatenate(geometry.positions), model)
         self._build(model, geometry, weights)
 
     def _build(self, model: Model, geometry: Geometry, weights: list[PointWeights]) -> None:
@@ -85,7 +88,8 @@ class Projection(SurveyOperator):
         return self._copy(model, self.geometry, self._weights)
 
     def within(self, window):
-        return Projection(window.model, self.geometry, interpolation=self.interpolation)
+        weights = [point_weights(window.model, p, self.interpolation) for p in self.geometry.positions]
+        return self._copy(window.model, self.geometry, weights)
 
     def __getitem__(self, index: ShotIndex) -> Projection:
         chosen = shot_indices(index, self.nsrc)
