@@ -334,7 +334,11 @@ def test_the_estimate(capsys):
     wave = w.A.wave()
     assert estimate.background == 2 * wave.nbytes
     assert estimate.total == estimate.marching + estimate.wavefields + estimate.background
-    printed = capsys.readouterr().out
+    # Said once, whether it is shown or printed.
+    assert capsys.readouterr().out == ""
+    printed = repr(estimate)
+    J.memory(verbose=True)
+    assert capsys.readouterr().out == f"{printed}\n"
     for word in ("Pr @ A @ S.H", "* Memory()", "Half()", "Checkpointed(2 states)", "Disk (", "free memory", "in all"):
         assert word in printed
     with so.config(storage=Half()):
