@@ -79,7 +79,7 @@ def ricker(
     t0 = 1.5 / f0 if t0 is None else t0
     _check_ricker(geometry, f0, t0)
     a = (np.pi * f0 * (geometry.time - t0)) ** 2
-    return _at_all_points(geometry, (amplitude * (1 - 2 * a) * np.exp(-a)).astype(dtype))
+    return _at_all_points(geometry, real(amplitude * (1 - 2 * a) * np.exp(-a), "A wavelet").astype(dtype))
 
 
 def _check_ricker(geometry: Geometry, f0: float, t0: float) -> None:

@@ -123,7 +123,7 @@ def test_pickle():
 @pytest.mark.parametrize("positions", [POSITIONS, RAGGED], ids=["even", "ragged"])
 def test_ricker(positions):
     g = geometry(positions, t=400.0)
-    q = so.ricker(g, 0.02, t0=100.0, amplitude=3.0)
+    q = so.ricker(g, 0.02, t0=100.0, amplitude=3.0, dtype="float64")
     assert q.shape == g.shape
     for shot in g.split(q):
         for trace in shot:

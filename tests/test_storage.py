@@ -30,7 +30,7 @@ def longer(kind: str = "2d") -> World:
     """A world of ten blocks of time steps, the last of them incomplete, with a wavelet for its source."""
     w = World(**{**KINDS[kind], "t": 340.0})
     assert 9 * so.storage.base.BLOCK < w.A.nt < 10 * so.storage.base.BLOCK
-    w.q = so.ricker(w.src, f0=0.012, t0=125.0)
+    w.q = so.ricker(w.src, f0=0.012, t0=125.0, dtype="float64")
     w.wave = w.F @ w.q
     return w
 

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
@@ -103,7 +103,9 @@ class config:
     def __enter__(self) -> Config:
         # What a statement would have left behind ends with the block.
         if self._statement is not None and _config.get() is self.settings:
-            _config.reset(self._statement)
+            # Made in another context it has left nothing behind in this one.
+            with suppress(ValueError):
+                _config.reset(self._statement)
         self._statement = None
         self._blocks.append(_config.set(self.settings))
         return self.settings

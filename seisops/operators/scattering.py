@@ -160,7 +160,8 @@ class Scattering(SurveyOperator):
         """Warn where the steps that are kept do not carry the band of the source."""
         propagation, z = self._marched
         source = getattr(propagation, "right", None)
-        if source is None or isinstance(source, Scattering):
+        # Records that are marched back end with a jump, of any band: of sources alone it can be said.
+        if source is None or propagation.adjoint_time or isinstance(source, Scattering):
             return
         q = np.concatenate(source.shots(z)) if isinstance(source, Projection) else source.wavelet
         lost = storage.lost(q, source.geometry.dt)
