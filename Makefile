@@ -3,7 +3,7 @@ BIN := .venv/bin
 # Two processes; tests that share a pool or a cluster stay in one of them.
 TWO := -n 2 --dist loadgroup
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint dist clean
 
 demo: .venv/demo
 	$(BIN)/python examples/lsrtm.py --output pictures
@@ -25,8 +25,19 @@ lint: .venv/test
 	touch $@
 
 .venv/test: .venv/demo
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[plot,io,test,torch,keras,examples]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[plot,io,test,torch,tensorflow,examples]'
 	touch $@
 
+# A wheel, built from the sdist, that runs in an environment of its own, far from the clone.
+dist:
+	rm -rf dist build .dist
+	$(PYTHON) -m venv .dist/build
+	.dist/build/bin/pip install --quiet build
+	.dist/build/bin/python -m build --outdir dist .
+	$(PYTHON) -m venv .dist/fresh
+	.dist/fresh/bin/pip install --quiet --constraint constraints.txt "$$(echo dist/seisops-*.whl)[plot]"
+	cp examples/lsrtm.py .dist
+	cd .dist && fresh/bin/python -m seisops && fresh/bin/python lsrtm.py --shots 2 --iterations 2 --cells 61 41
+
 clean:
-	rm -rf .venv build *.egg-info pictures
+	rm -rf .venv .dist build dist *.egg-info pictures

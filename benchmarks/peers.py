@@ -51,7 +51,7 @@ def seisops_jobs(v, spacing, src, rec, wavelet, dt, steps) -> dict[str, Callable
     src, rec = (so.Geometry(x, dt=dt, t=t) for x in (src, rec))
     assert so.Modeling(model, rec).nt == steps
     F = so.modeling(model, src, rec)
-    q = so.wavelets.broadcast(src, wavelet[: src.nt])
+    q = so.wavelet(src, wavelet[: src.nt])
     d = np.zeros(F.dimsd, np.float32)
     J = F.jacobian(q)
     dm = 0.01 * model.m

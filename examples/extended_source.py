@@ -8,9 +8,9 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 import pylops
-from scene import arguments, relative_error, save, scene
 
 import seisops as so
+from seisops.scene import arguments, relative_error, save, scene
 
 
 def main() -> None:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scene import save, scene
 from scipy.ndimage import gaussian_laplace
 from tqdm import tqdm
 
 import seisops as so
+from seisops.scene import save, scene
 
 
 def arguments() -> argparse.Namespace:

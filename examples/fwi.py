@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scene import arguments, relative_error, save, scene
 from scipy.optimize import minimize
 from tqdm import tqdm
 
 import seisops as so
+from seisops.scene import arguments, relative_error, save, scene
 
 
 def invert(F, q, d, m, bounds, iterations: int, name: str) -> tuple[np.ndarray, list[float]]:

@@ -11,9 +11,9 @@ import time
 import matplotlib.pyplot as plt
 import numpy as np
 from fwi import invert
-from scene import parser, relative_error, save, scene
 
 import seisops as so
+from seisops.scene import parser, relative_error, save, scene
 
 
 def smoother(v: np.ndarray, sigma: float, free: np.ndarray) -> np.ndarray:

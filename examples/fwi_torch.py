@@ -8,11 +8,11 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from scene import arguments, relative_error, save, scene
 from seisops_torch import Layer, VelocityModel
 from tqdm import trange
 
 import seisops as so
+from seisops.scene import arguments, relative_error, save, scene
 
 
 def main() -> None:

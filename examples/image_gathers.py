@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scene import arguments, save, scene
 from tqdm import tqdm
 
 import seisops as so
+from seisops.scene import arguments, save, scene
 
 FACTORS = {"8 % too slow": 0.92, "right": 1.0, "8 % too fast": 1.08}
 

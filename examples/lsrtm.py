@@ -12,10 +12,10 @@ import pylops
 from pylops.optimization.basic import CGLS
 from pylops.optimization.callback import Callbacks
 from pylops.optimization.cls_sparsity import FISTA
-from scene import arguments, relative_error, save, scene
 from tqdm import tqdm
 
 import seisops as so
+from seisops.scene import arguments, relative_error, save, scene
 
 
 class Progress(Callbacks):

@@ -10,10 +10,10 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 import pylops
-from scene import parser, relative_error, save, scene
 from tqdm import tqdm
 
 import seisops as so
+from seisops.scene import parser, relative_error, save, scene
 
 # Of CGLS, on the shots of one pass.
 INNER = 3

@@ -11,10 +11,10 @@ import numpy as np
 import pylops
 from lsrtm import Progress
 from pylops.optimization.basic import CGLS
-from scene import arguments, relative_error, save, scene
 
 import seisops as so
 from seisops import preconditioners as pre
+from seisops.scene import arguments, relative_error, save, scene
 
 
 def main() -> None:

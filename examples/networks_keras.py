@@ -5,10 +5,10 @@ from __future__ import annotations
 import keras
 import numpy as np
 from keras import layers
-from network_survey import operators
 from seisops_keras import Layer, VelocityModel
 
 import seisops as so
+from seisops.scene import network_survey as operators
 
 
 class Bias(layers.Layer):

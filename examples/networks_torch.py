@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from network_survey import operators
 from seisops_torch import Layer, VelocityModel
 from torch import nn
 
 import seisops as so
+from seisops.scene import network_survey as operators
 
 
 class AroundJacobian(nn.Module):

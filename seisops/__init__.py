@@ -3,9 +3,11 @@
 from seisops import algebra, checks, imaging, models, physics, plot, segy, storage, wavelets
 from seisops.algebra import Jacobian, compose, no_fusion
 from seisops.execution.config import config
+from seisops.files import load, save
 from seisops.geometry import Geometry
 from seisops.imaging.aperture import aperture
 from seisops.imaging.encoding import Encoding, reciprocal
+from seisops.imaging.snapshots import illumination, snapshots
 from seisops.inversion import misfits, preconditioners
 from seisops.inversion.batches import random_batches
 from seisops.inversion.objectives import fwi, hessian, lsrtm
@@ -18,7 +20,8 @@ from seisops.operators.projection import Projection
 from seisops.operators.propagation import Propagation
 from seisops.operators.scattering import Scattering, VirtualSource
 from seisops.operators.survey import modeling
-from seisops.wavelets import resample, ricker
+from seisops.records import Records
+from seisops.wavelets import resample, ricker, wavelet
 
 __version__ = "0.1.0"
 
@@ -31,6 +34,7 @@ __all__ = [
     "Modeling",
     "Projection",
     "Propagation",
+    "Records",
     "Scattering",
     "VirtualSource",
     "algebra",
@@ -42,7 +46,9 @@ __all__ = [
     "estimate_wavelet",
     "fwi",
     "hessian",
+    "illumination",
     "imaging",
+    "load",
     "lsrtm",
     "misfits",
     "modeling",
@@ -55,8 +61,11 @@ __all__ = [
     "reciprocal",
     "resample",
     "ricker",
+    "save",
     "segy",
+    "snapshots",
     "storage",
+    "wavelet",
     "wavelets",
 ]
 

@@ -90,14 +90,24 @@ def linearity(op: LinearOperator, *, seed: int = 0, verbose: bool = True) -> flo
     return error
 
 
+# How far above what rounding changes a remainder must be to count, and how many count at least.
+ABOVE_ROUNDING = 5
+FEWEST = 3
+
+
 @dataclass(frozen=True)
 class TaylorResult:
-    """Steps, the first- and second-order remainders, and their slopes in the logarithm."""
+    """Steps, the first- and second-order remainders, their slopes in the logarithm, and what rounding changes.
+
+    Slopes are fitted over the steps whose remainders are five times above `rounding`, and over the three largest at
+    least.
+    """
 
     steps: NDArray
     first: NDArray
     second: NDArray
     slopes: tuple[float, float]
+    rounding: float
 
 
 def taylor_test(
@@ -126,7 +136,7 @@ def taylor_test(
     dm : array, optional
         The direction; random by default, up to a tenth of `m`.
     steps : array, optional
-        The h, from 1 over three and a half decades by default.
+        The h, by default over three and a half decades from 0.1, in single precision over two decades from 1.
     seed : int
     verbose : bool
         Print the table.
@@ -134,7 +144,12 @@ def taylor_test(
     Returns
     -------
     TaylorResult
-        With `slopes`, fitted over all steps.
+        With `slopes`, fitted over the steps whose remainders rounding does not hide.
+
+    Notes
+    -----
+    What rounding changes is measured: f at m with random changes of its last digit, in the least precise of the types
+    of m, f and the derivative.
 
     Examples
     --------
@@ -144,24 +159,45 @@ def taylor_test(
     >>> np.round(result.slopes, 1).tolist()
     [1.0, 2.0]
     """
+    rng = np.random.default_rng(seed)
+    kinds = [getattr(x, "dtype", None) for x in (m, derivative)]
     m = real(m, "The parameter")
     if dm is None:
-        dm = 0.1 * m * np.random.default_rng(seed).uniform(-1, 1, m.shape)
+        dm = 0.1 * m * rng.uniform(-1, 1, m.shape)
     dm = real(dm, "The perturbation")
-    steps = np.logspace(-1, -4.5, 8) if steps is None else np.asarray(steps, dtype=np.float64)
-    base = _wide(np.asarray(function(m)))
+    value = np.asarray(function(m))
+    base, eps = _wide(value), max(map(_last_digit, [*kinds, value.dtype]))
+    if steps is None:
+        steps = np.logspace(0, -2, 8) if eps > np.finfo(np.float64).eps else np.logspace(-1, -4.5, 8)
+    steps = np.asarray(steps, dtype=np.float64)
     linear = derivative @ dm.ravel() if isinstance(derivative, LinearOperator) else np.vdot(derivative, dm)
     linear = _wide(np.asarray(linear)).reshape(base.shape)
     change = [_wide(np.asarray(function(m + h * dm))) - base for h in steps]
     first = np.array([np.linalg.norm(c) for c in change])
     second = np.array([np.linalg.norm(c - h * linear) for c, h in zip(change, steps, strict=True)])
-    slopes = tuple(float(np.polyfit(np.log(steps), np.log(e), 1)[0]) for e in (first, second))
+    changed = _wide(np.asarray(function(m * (1 + eps * rng.choice([-1.0, 1.0], m.shape)))))
+    rounding = float(max(np.linalg.norm(changed - base), eps * np.linalg.norm(base)))
+    slopes = (_slope(steps, first, rounding), _slope(steps, second, rounding))
     if verbose:
         print("taylor test        h   |f(m+h dm) - f(m)|   |... - h J dm|")
-        for row in zip(steps, first, second, strict=True):
-            print("           {:9.1e}   {:18.3e}   {:14.3e}".format(*row))
+        for h, *remainders in zip(steps, first, second, strict=True):
+            hidden = "   below rounding" if min(remainders) <= ABOVE_ROUNDING * rounding else ""
+            print("           {:9.1e}   {:18.3e}   {:14.3e}".format(h, *remainders) + hidden)
         print("           slopes {:20.2f}   {:14.2f}   (1 and 2 if the derivative is right)".format(*slopes))
-    return TaylorResult(steps, first, second, slopes)
+    return TaylorResult(steps, first, second, slopes, rounding)
+
+
+def _last_digit(dtype: np.dtype | None) -> float:
+    """What the last digit of a type is worth, of one."""
+    return float(np.finfo(dtype).eps) if dtype is not None and np.dtype(dtype).kind in "fc" else 0.0
+
+
+def _slope(steps: NDArray, remainders: NDArray, rounding: float) -> float:
+    """The slope of remainders in the logarithm, where rounding does not hide them."""
+    order = np.argsort(steps)[::-1]
+    above = int(np.sum(np.cumprod(remainders[order] > ABOVE_ROUNDING * rounding)))
+    used = order[: max(above, min(FEWEST, len(steps)))]
+    return float(np.polyfit(np.log(steps[used]), np.log(remainders[used]), 1)[0])
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from math import floor
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seisops.arrays import real
+from seisops.cards import card
+from seisops.positions import points_of, positions_of
 
 
 class Geometry:
@@ -60,7 +61,7 @@ class Geometry:
         t: float | None = None,
         nt: int | None = None,
     ) -> None:
-        self.positions = _positions(positions)
+        self.positions = positions_of(positions)
         self.single = False
         self._set_time(dt, t, nt)
 
@@ -101,7 +102,7 @@ class Geometry:
         >>> so.Geometry.line(np.linspace(100, 900, 5), depth=20, dt=2, t=1000)
         Geometry(5 shots x 1 point, 501 samples of 2 ms)
         """
-        return cls(_points(x, y, depth)[:, None], dt=dt, t=t, nt=nt)
+        return cls(points_of(x, y, depth)[:, None], dt=dt, t=t, nt=nt)
 
     @classmethod
     def spread(
@@ -143,7 +144,7 @@ class Geometry:
         >>> so.Geometry.spread(np.linspace(50, 950, 91), depth=20, nsrc=5, dt=2, t=1000)
         Geometry(5 shots x 91 points, 501 samples of 2 ms)
         """
-        points = _points(x, y, depth)
+        points = points_of(x, y, depth)
         return cls(np.broadcast_to(points, (nsrc, *points.shape)), dt=dt, t=t, nt=nt)
 
     def _set_time(self, dt: float, t: float | None, nt: int | None = None) -> None:
@@ -245,6 +246,25 @@ class Geometry:
         single = isinstance(index, (int, np.integer))
         return self._copy(positions=tuple(self.positions[i] for i in chosen), single=single)
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Geometry):
+            return NotImplemented
+        times = (self.dt, self.nt, self.t, self.single, self.counts, self.ndim)
+        return times == (other.dt, other.nt, other.t, other.single, other.counts, other.ndim) and all(
+            np.array_equal(p, o) for p, o in zip(self.positions, other.positions, strict=True)
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.dt, self.nt, self.single, self.counts, self.ndim))
+
+    def _repr_html_(self) -> str:
+        points = np.concatenate(self.positions)
+        axes = "xz" if self.ndim == 2 else "xyz"
+        rows = [("shots", str(self.nsrc)), ("points of a shot", repr(self).partition(" x ")[2].partition(" ")[0])]
+        rows += [(a, f"{x.min():g} to {x.max():g} m") for a, x in zip(axes, points.T, strict=True)]
+        rows.append(("time", f"0 to {(self.nt - 1) * self.dt:g} ms, {self.nt} samples of {self.dt:g} ms"))
+        return card("Geometry", rows)
+
     def __repr__(self) -> str:
         low, high = min(self.counts), max(self.counts)
         points = f"{low}-{high}" if self.ragged else f"{low}"
@@ -265,31 +285,3 @@ def shot_indices(index: int | slice | Sequence[int], nsrc: int) -> list[int]:
     if not chosen:
         raise IndexError(f"Shots {index} select nothing among {nsrc}.")
     return chosen
-
-
-def _points(x: ArrayLike, y: ArrayLike | None, depth: ArrayLike) -> NDArray:
-    """Positions (point, axis) from coordinates of one length, or shorter ones that hold for all points."""
-    coordinates = [np.atleast_1d(real(c, "Positions")) for c in (x, y, depth) if c is not None]
-    try:
-        return np.stack(np.broadcast_arrays(*coordinates), axis=-1).reshape(-1, len(coordinates))
-    except ValueError as error:
-        shapes = ", ".join(str(c.shape) for c in coordinates)
-        raise ValueError(f"The coordinates of points must have one length or be single numbers: {shapes}.") from error
-
-
-def _positions(positions: ArrayLike | Sequence[ArrayLike]) -> tuple[NDArray, ...]:
-    shots = tuple(np.array(real(p, "Positions")) for p in positions)
-    if not shots:
-        raise ValueError("A survey needs at least one shot.")
-    for i, p in enumerate(shots):
-        if p.ndim != 2 or p.shape[1] not in (2, 3) or not len(p):
-            raise ValueError(
-                f"Positions have axes (shot, point, axis) with 2 or 3 coordinates; shot {i} has shape {p.shape}. "
-                "Geometry.line takes one point for every shot, Geometry.spread the same points for all."
-            )
-        if not np.all(np.isfinite(p)):
-            raise ValueError(f"Shot {i} has positions that are not finite.")
-        p.flags.writeable = False
-    if len({p.shape[1] for p in shots}) > 1:
-        raise ValueError("All shots must have the same number of coordinates.")
-    return shots

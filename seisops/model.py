@@ -11,9 +11,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seisops.arrays import real
+from seisops.cards import card
 from seisops.grid import Grid
+from seisops.notices import ReflectingWarning, warn
 from seisops.physics import Medium, medium_of
 from seisops.physics.coefficients import evaluate, function, moved
+from seisops.units import check_time_step, check_velocity, warn_of_other_name, warn_of_slownesses
 
 VMAX_MARGIN = 1.1
 
@@ -133,8 +136,15 @@ class Model(Grid):
         if min(self.spacing) <= 0:
             raise ValueError(f"Grid spacing must be positive, got {self.spacing} m.")
         self.origin = _per_axis(0.0 if origin is None else origin, self.ndim, "origin")
+        if np.ndim(absorb):
+            raise TypeError(f"absorb is one number of cells for all sides, got {absorb}: write absorb={max(absorb)}.")
         if absorb < 0 or int(absorb) != absorb:
             raise ValueError(f"absorb is a number of cells, 0 or more; got {absorb}.")
+        if absorb == 0:
+            warn(
+                "absorb=0 leaves the absorbing layer out: all edges reflect. Its 10 cells are the default.",
+                ReflectingWarning,
+            )
         if space_order < 2 or space_order % 2:
             raise ValueError(f"space_order must be even and at least 2, got {space_order}.")
         self.absorb, self.space_order = int(absorb), int(space_order)
@@ -149,13 +159,21 @@ class Model(Grid):
                 f"A free surface needs more than space_order = {self.space_order} grid points in depth; "
                 f"the model has {self.shape[-1]}. Refine the grid or lower space_order."
             )
-        self.vmax = float(vmax) if vmax is not None else VMAX_MARGIN * self._fastest()
+        self._check_units(parameters)
+        if "m" in parameters:
+            warn_of_slownesses(self._parameters["m"])
+        if vmax is not None:
+            check_velocity("vmax", float(vmax), f"vmax={float(vmax) / 1000:.4g}")
+        self.vmax = float(vmax) if vmax is not None else VMAX_MARGIN * self.fastest
         if not (np.isfinite(self.vmax) and self.vmax > 0):
             raise ValueError(f"vmax must be positive, got {self.vmax} km/s.")
         self.dt = float(dt) if dt is not None else _round_down(self._stable_step(self.vmax))
         if not (np.isfinite(self.dt) and self.dt > 0):
             raise ValueError(f"dt must be positive, got {self.dt} ms.")
+        check_time_step(self.dt, self._stable_step(self.vmax))
         self._check_speed()
+        # What was warned of, in all models of this grid.
+        self.told: set = set()
         self._frozen = True
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -213,6 +231,11 @@ class Model(Grid):
         """The slowest speed, km/s."""
         return float(self.medium.evaluate(self.medium.speed, self._parameters).astype(self.dtype).min())
 
+    @cached_property
+    def fastest(self) -> float:
+        """The fastest speed, km/s."""
+        return float(self.medium.evaluate(self.medium.speed, self._parameters).max())
+
     # ------------------------------------------------------------------ other models
 
     def at(self, **parameters: ArrayLike) -> Model:
@@ -238,7 +261,10 @@ class Model(Grid):
             shaped[name] = x.reshape(self.shape)
         other = self._with(_parameters=self._parameters | self._canonical(shaped, self._parameters))
         other.medium.check(other._parameters)
+        other._check_units(shaped)
         other._check_speed()
+        for name in shaped.keys() & {"m", "v"}:
+            warn_of_other_name(name, shaped[name], self, other)
         return other
 
     def window(self, slices: tuple[slice, ...]) -> Model:
@@ -256,14 +282,15 @@ class Model(Grid):
 
     def _with(self, **changes) -> Model:
         other = object.__new__(Model)
-        other.__setstate__(self.__getstate__() | changes)
+        other.__setstate__(self.__getstate__() | changes | {"told": self.told})
         return other
 
     def __getstate__(self) -> dict:
-        return {k: x for k, x in self.__dict__.items() if k not in ("_spelled", "coefficients", "slowest")}
+        made = ("_spelled", "coefficients", "slowest", "fastest", "told")
+        return {k: x for k, x in self.__dict__.items() if k not in made}
 
     def __setstate__(self, state: dict) -> None:
-        self.__dict__.update(state, _spelled={})
+        self.__dict__.update({"told": set()} | state, _spelled={})
         # What comes out of a file or another process can be written to.
         for x in self._parameters.values():
             _freeze(x)
@@ -287,26 +314,39 @@ class Model(Grid):
         meant = {self.medium.spellings[n].of if n in self.medium.spellings else n for n in given}
         return given | {n: np.full(shape, x) for n, x in optional.items() if n not in meant}
 
+    def _check_units(self, given: Mapping[str, ArrayLike]) -> None:
+        slowness = "those of s²/m² are m=1e6 * m" if "m" in given else "divide by 1000, such as v=v / 1000"
+        check_velocity("The fastest velocity", self.fastest, slowness)
+
     def _check_shapes(self) -> None:
         for name, x in self._parameters.items():
             if x.shape != self.shape:
                 raise ValueError(f"{self._title(name)} has shape {x.shape}, other parameters have {self.shape}.")
 
-    def _fastest(self) -> float:
-        """The fastest speed, km/s."""
-        return float(self.medium.evaluate(self.medium.speed, self._parameters).max())
-
     def _stable_step(self, velocity: float) -> float:
         return self.medium.stable_step(self.spacing, self.space_order) / velocity
 
     def _check_speed(self) -> None:
-        limit, fastest = self._stable_step(1.0) / self.dt, self._fastest()
+        limit, fastest = self._stable_step(1.0) / self.dt, self.fastest
         if fastest > limit * (1 + 1e-5):
             raise ValueError(
                 f"The fastest velocity, {fastest:.4g} km/s, is above {limit:.4g} km/s, the stability limit of the "
                 f"time step {self.dt:.4g} ms. Make the model with Model(..., vmax={fastest * 1.02:.3g}) "
                 f"or Model(..., dt={_round_down(self._stable_step(fastest)):.4g})."
             )
+
+    def _repr_html_(self) -> str:
+        known = self.medium.parameters | self.medium.spellings
+        shown = [*self._parameters, *(n for n, s in self.medium.spellings.items() if s.of in self._parameters)]
+        rows = [(n, f"{getattr(self, n).min():.4g} to {getattr(self, n).max():.4g} {known[n].unit}") for n in shown]
+        axes = "xz" if self.ndim == 2 else "xyz"
+        rows += [
+            (axis, f"{n} points every {d:g} m, from {low:g} to {high:g} m")
+            for axis, n, d, (low, high) in zip(axes, self.shape, self.spacing, self.extent, strict=True)
+        ]
+        edges = f"{self.absorb} cells of CPML" + (", free surface" if self.free_surface else "")
+        rows += [("time step", f"{self.dt:.4g} ms, for {self.vmax:.4g} km/s at most"), ("edges", edges)]
+        return card(f"Model, {type(self.medium).__name__}, {self.dtype.name}", rows)
 
     def __repr__(self) -> str:
         def by(values):

@@ -100,17 +100,28 @@ TAPS = {"half": _HALF, "previous": {-1: 1.0}, "change": {0: 1.0, 1: -1.0}}
 
 @lru_cache(maxsize=16)
 def _time_operator(steps: int, h: float, nt: int, dt: float, correct: bool, dtype: str) -> NDArray:
-    n = next_fast_len(8 * max(steps, ceil(nt * dt / h)), real=True)
+    W = _weights(steps, h, dt, np.arange(nt) * dt, ceil(nt * dt / h), correct, dtype)
+    W.flags.writeable = False
+    return W
+
+
+def weights_at(model: Model, geometry: Geometry, times: NDArray) -> NDArray:
+    """W for samples at any times, of data on the time axis of `geometry` otherwise: (computational steps, time)."""
+    steps, last = computational_steps(model, geometry), ceil(geometry.nt * geometry.dt / model.dt)
+    return _weights(steps, model.dt, geometry.dt, times, last, model.correct_dispersion, model.dtype.name)
+
+
+def _weights(steps: int, h: float, dt: float, times: NDArray, last: int, correct: bool, dtype: str) -> NDArray:
+    n = next_fast_len(8 * max(steps, last), real=True)
     n += n % 2
     omega = 2 * np.pi * np.fft.rfftfreq(n, h)
     warped = 2 / h * np.sin(omega * h / 2) if correct else omega
     weight = np.sqrt(np.maximum(np.cos(omega * h / 2), 0)) if correct else np.ones_like(omega)
     carried = int(np.searchsorted(warped, np.pi / dt * (1 + 1e-12), side="right"))
-    W = np.empty((steps, nt), dtype)
-    for k in range(0, nt, CHUNK):
-        tau = np.arange(k, min(k + CHUNK, nt)) * dt
+    W = np.empty((steps, len(times)), dtype)
+    for k in range(0, len(times), CHUNK):
+        tau = times[k : k + CHUNK]
         spectrum = np.zeros((len(tau), len(omega)), complex)
         spectrum[:, :carried] = weight[:carried] * np.exp(-1j * np.outer(tau, warped[:carried]))
         W[:, k : k + len(tau)] = np.sqrt(dt / h) * irfft(spectrum, n, axis=1)[:, :steps].T
-    W.flags.writeable = False
     return W

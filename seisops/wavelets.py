@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import warnings
 from math import ceil
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 from scipy.fft import next_fast_len, rfft, rfftfreq
 from scipy.signal import zoom_fft
 
 from seisops.arrays import real
 from seisops.geometry import Geometry
 from seisops.model import Model
+from seisops.notices import SetupWarning, warn
+from seisops.units import hertz
 
 # Grid points that a wavelength needs, by the order of the Laplacian.
 POINTS_PER_WAVELENGTH = {2: 8, 4: 5, 6: 4}
+# Half the length of a Ricker wavelet in periods of its peak frequency: what is beyond is below 1 % of the peak.
+RICKER_HALF = 0.87
+# How many times its peak frequency it reaches: what is beyond is below 2 % of the largest amplitude.
+RICKER_BAND = 2.6
+# What of its largest value a wavelet may begin or end at.
+JUMP = 0.05
 
 
-def ricker(geometry: Geometry, f0: float, *, t0: float | None = None, amplitude: float = 1.0) -> NDArray:
+def ricker(
+    geometry: Geometry, f0: float, *, t0: float | None = None, amplitude: float = 1.0, dtype: DTypeLike = "float32"
+) -> NDArray:
     r"""Ricker wavelet at every point of a survey.
 
     .. math:: q(t) = (1 - 2a)\,e^{-a}, \quad a = \pi^2 f_0^2 (t - t_0)^2
@@ -33,6 +42,8 @@ def ricker(geometry: Geometry, f0: float, *, t0: float | None = None, amplitude:
         Time of the peak, ``1.5 / f0`` by default, where the onset is below 1e-8.
     amplitude : float
         Value at the peak.
+    dtype : {"float32", "float64"}
+        Precision: that of the model.
 
     Returns
     -------
@@ -42,6 +53,11 @@ def ricker(geometry: Geometry, f0: float, *, t0: float | None = None, amplitude:
     ------
     ValueError
         If `f0` is not positive or above half the sampling frequency.
+
+    Warns
+    -----
+    WaveletWarning
+        If the record cuts the wavelet off, or its band reaches half the sampling frequency.
 
     References
     ----------
@@ -54,20 +70,59 @@ def ricker(geometry: Geometry, f0: float, *, t0: float | None = None, amplitude:
     >>> so.ricker(src, f0=0.015).shape
     (1, 1, 201)
     """
+    _check_survey(geometry, "ricker")
     nyquist = 0.5 / geometry.dt
     if not 0 < f0 < nyquist:
-        raise ValueError(f"f0 = {f0} kHz must lie between 0 and {nyquist:g} kHz, half the sampling frequency.")
-    a = (np.pi * f0 * (geometry.time - (1.5 / f0 if t0 is None else t0))) ** 2
-    return broadcast(geometry, amplitude * (1 - 2 * a) * np.exp(-a))
+        raise ValueError(
+            f"f0 = {f0} kHz must lie between 0 and {nyquist:g} kHz, half the sampling frequency. {hertz(f0)}"
+        )
+    t0 = 1.5 / f0 if t0 is None else t0
+    _check_ricker(geometry, f0, t0)
+    a = (np.pi * f0 * (geometry.time - t0)) ** 2
+    return _at_all_points(geometry, real(amplitude * (1 - 2 * a) * np.exp(-a), "A wavelet").astype(dtype))
 
 
-def broadcast(geometry: Geometry, wavelet: ArrayLike) -> NDArray:
-    """Put any wavelet at every point of a survey.
+def _check_ricker(geometry: Geometry, f0: float, t0: float) -> None:
+    """Warn of a Ricker wavelet that its record cuts off or its samples do not carry."""
+    half, name = RICKER_HALF / f0, f"The Ricker wavelet of f0 = {f0:g} kHz"
+    if 2 * half > geometry.t:
+        warn(
+            f"{name} is {2 * half:.4g} ms long, the record t = {geometry.t:g} ms. Record longer, or raise f0; "
+            f"{f0:g} kHz is {1000 * f0:g} Hz.",
+            WaveletWarning,
+        )
+    elif t0 < half:
+        warn(
+            f"{name} is cut off at t = 0: it peaks at t0 = {t0:g} ms and begins {half:.4g} ms earlier. "
+            f"Give t0={half:.4g} or more; the default is t0={1.5 / f0:.4g}.",
+            WaveletWarning,
+        )
+    elif t0 + half > geometry.t:
+        warn(
+            f"{name} is cut off at the end of the record, t = {geometry.t:g} ms: it peaks at t0 = {t0:g} ms and ends "
+            f"{half:.4g} ms later. Record t={t0 + half:.4g} or more, or lower t0.",
+            WaveletWarning,
+        )
+    nyquist = 0.5 / geometry.dt
+    if f0 > nyquist / RICKER_BAND:
+        warn(
+            f"{name} is aliased: it reaches {RICKER_BAND * f0:.4g} kHz, samples of dt = {geometry.dt:g} ms carry "
+            f"{nyquist:g} kHz. Sample at dt={0.5 / (RICKER_BAND * f0):.3g} or finer, or lower f0 to "
+            f"{nyquist / RICKER_BAND:.3g}.",
+            WaveletWarning,
+        )
+
+
+def wavelet(geometry: Geometry, w: ArrayLike, *, dtype: DTypeLike = "float32") -> NDArray:
+    """Put a wavelet of your own at every point of a survey.
 
     Parameters
     ----------
     geometry : Geometry
-    wavelet : array (nt,), or (nsrc, nt) for one per shot
+    w : array (nt,), or (nsrc, nt) for one per shot
+        Samples on the time axis of `geometry`, or the first of them: zeros follow.
+    dtype : {"float32", "float64"}
+        Precision: that of the model.
 
     Returns
     -------
@@ -76,23 +131,54 @@ def broadcast(geometry: Geometry, wavelet: ArrayLike) -> NDArray:
     Raises
     ------
     ValueError
-        If the wavelet's shape is neither.
+        If the wavelet's shape is neither, or it is longer than the record.
+
+    Warns
+    -----
+    WaveletWarning
+        If the wavelet begins or ends with a jump.
 
     Examples
     --------
     >>> import numpy as np, seisops as so
-    >>> src = so.Geometry([[[0.0, 0.0]], [[50.0, 0.0]]], dt=2.0, nt=4)
-    >>> so.wavelets.broadcast(src, np.arange(4.0)).shape
-    (2, 1, 4)
+    >>> src = so.Geometry([[[0.0, 0.0]], [[50.0, 0.0]]], dt=2.0, nt=8)
+    >>> so.wavelet(src, np.hanning(5))[1, 0].round(1).tolist()
+    [0.0, 0.5, 1.0, 0.5, 0.0, 0.0, 0.0, 0.0]
     """
-    wavelet = real(wavelet, "A wavelet")
-    if wavelet.shape not in ((geometry.nt,), (geometry.nsrc, geometry.nt)):
+    _check_survey(geometry, "wavelet")
+    w = real(w, "A wavelet")
+    if w.ndim not in (1, 2) or w.shape[-1] > geometry.nt or (w.ndim == 2 and len(w) != geometry.nsrc):
+        longer = f" Its {w.shape[-1]} samples of {geometry.dt:g} ms are longer than the record." if (
+            w.ndim and w.shape[-1] > geometry.nt) else ""  # fmt: skip
         raise ValueError(
-            f"A wavelet has shape ({geometry.nt},) or ({geometry.nsrc}, {geometry.nt}) on {geometry}, "
-            f"got {wavelet.shape}."
+            f"A wavelet has shape ({geometry.nt},) or ({geometry.nsrc}, {geometry.nt}) on {geometry}, or fewer "
+            f"samples; got {w.shape}.{longer}"
         )
-    shots = np.broadcast_to(wavelet, (geometry.nsrc, geometry.nt))
+    if not np.isfinite(w).all():
+        raise ValueError(f"{int(np.sum(~np.isfinite(w)))} samples of the wavelet are not finite.")
+    jump = max(np.abs(w[..., 0]).max(), np.abs(w[..., -1]).max()) if w.shape[-1] > 1 else 0.0
+    peak = np.abs(w).max(initial=0)
+    # A single sample is a spike, and meant to be one.
+    if jump > JUMP * peak and np.count_nonzero(w) > w.size // w.shape[-1]:
+        warn(
+            f"The wavelet is cut off: it begins or ends at {jump / peak:.0%} of its largest value. Give it whole, with "
+            "samples that come from zero and return to it.",
+            WaveletWarning,
+        )
+    return _at_all_points(geometry, np.pad(w, [(0, 0)] * (w.ndim - 1) + [(0, geometry.nt - w.shape[-1])]).astype(dtype))
+
+
+def _at_all_points(geometry: Geometry, w: NDArray) -> NDArray:
+    """The wavelet of all shots (nt,), or of each (nsrc, nt), at every point."""
+    shots = np.broadcast_to(w, (geometry.nsrc, geometry.nt))
     return geometry.join([np.tile(s, (n, 1)) for s, n in zip(shots, geometry.counts, strict=True)])
+
+
+def _check_survey(geometry: Geometry, name: str) -> None:
+    if not isinstance(geometry, Geometry):
+        raise TypeError(
+            f"so.{name} takes the Geometry of the sources first, got {type(geometry).__name__}: so.{name}(src, ...)."
+        )
 
 
 def resample(q: ArrayLike, geometry: Geometry, dt: float) -> NDArray:
@@ -149,7 +235,11 @@ def resample(q: ArrayLike, geometry: Geometry, dt: float) -> NDArray:
     return other.join(shots).astype(q.dtype if np.issubdtype(q.dtype, np.floating) else np.float64, copy=False)
 
 
-class UndersampledWarning(UserWarning):
+class WaveletWarning(SetupWarning):
+    """A wavelet that is cut off or aliased."""
+
+
+class UndersampledWarning(WaveletWarning):
     """A wavelet whose shortest wavelength the grid does not carry."""
 
 
@@ -161,15 +251,27 @@ def warn_if_undersampled(model: Model, geometry: Geometry, q: NDArray) -> None:
     largest = np.abs(q).max()
     if largest == 0:
         return
-    energy = np.cumsum((np.abs(np.fft.rfft(q / largest, axis=-1)) ** 2).sum(axis=0))
-    frequency = np.fft.rfftfreq(geometry.nt, geometry.dt)[np.searchsorted(energy, 0.99 * energy[-1])]
+    spectrum = (np.abs(np.fft.rfft(q / largest, axis=-1)) ** 2).sum(axis=tuple(range(q.ndim - 1)))
+    frequencies, energy = np.fft.rfftfreq(geometry.nt, geometry.dt), np.cumsum(spectrum)
+    frequency = frequencies[np.searchsorted(energy, 0.99 * energy[-1])]
     needed = POINTS_PER_WAVELENGTH.get(model.space_order, 3)
     found = model.slowest / max(frequency, 1e-12) / max(model.spacing)
     if found < needed:
-        warnings.warn(
-            f"The wavelet reaches {1000 * frequency:.1f} Hz: {found:.1f} grid points in the shortest wavelength, where "
-            f"order {model.space_order} needs {needed}. Lower f0 below {1000 * frequency * found / needed:.1f} Hz "
-            f"maximum, or refine the grid to {max(model.spacing) * found / needed:.2g} m.",
-            UndersampledWarning,
-            stacklevel=2,
-        )
+        # Stretched in time, a wavelet reaches as much lower as its peak is.
+        peak = _peak(frequencies, spectrum)
+        warn(
+            f"The source peaks at {peak:.3g} kHz and reaches {frequency:.3g} kHz, with {found:.1f} grid points in the "
+            f"shortest wavelength, where order {model.space_order} needs {needed}. Lower its peak frequency f0 to "
+            f"{peak * found / needed:.2g} kHz, or refine the grid to {max(model.spacing) * found / needed:.2g} m.",
+            UndersampledWarning, told=model.told, cause=("undersampled", f"{frequency:.2g}"),
+        )  # fmt: skip
+
+
+def _peak(frequencies: NDArray, spectrum: NDArray) -> float:
+    """The frequency of the largest amplitude, between samples."""
+    k = int(np.argmax(spectrum))
+    if not 0 < k < len(spectrum) - 1:
+        return float(frequencies[k])
+    left, middle, right = np.log(np.maximum(spectrum[k - 1 : k + 2], 1e-300))
+    curvature = left - 2 * middle + right
+    return float(frequencies[k] + (0.5 * (left - right) / curvature if curvature else 0.0) * frequencies[1])

@@ -1,4 +1,4 @@
-"""Shared by all tests: Hypothesis without chance, and white noise without the warning that a grid cannot carry it."""
+"""Shared by all tests: Hypothesis without chance, and no warnings of white noise and grids without a layer."""
 
 import numpy as np
 import pytest
@@ -13,6 +13,8 @@ def pytest_configure(config):
     # The laws hold for every vector, random ones too; that the warning comes is a test of its own.
     config.addinivalue_line("markers", "row(section, what, verdict): a row of an adapter's table in the documentation")
     config.addinivalue_line("filterwarnings", "ignore::seisops.wavelets.UndersampledWarning")
+    # Grids without a layer are the smallest on which weights and pads are tried.
+    config.addinivalue_line("filterwarnings", "ignore::seisops.notices.ReflectingWarning")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -77,7 +77,7 @@ def test_reciprocity():
 
     def recorded(src, rec):
         F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
-        return F @ so.ricker(src, 0.01)
+        return F @ so.ricker(src, 0.01, dtype="float64")
 
     assert error(recorded(other_src, other_rec), recorded(src, rec).transpose(1, 0, 2)) <= DOT["float64"]
     assert repr(so.reciprocal(other_src, other_rec)) == repr((src, rec))

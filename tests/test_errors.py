@@ -277,8 +277,12 @@ def test_frequency_of_a_ricker(f0):
 
 
 def test_shape_of_a_wavelet():
-    with raises(ValueError, r"A wavelet has shape \(61,\) or \(1, 61\) on Geometry.*got \(60,\)"):
-        so.wavelets.broadcast(geometry(), np.ones(60))
+    with raises(ValueError, r"A wavelet has shape \(61,\) or \(1, 61\) on Geometry.*got \(2, 61\)"):
+        so.wavelet(geometry(), np.ones((2, 61)))
+    with raises(ValueError, r"got \(62,\)\. Its 62 samples of 2 ms are longer than the record"):
+        so.wavelet(geometry(), np.ones(62))
+    with raises(ValueError, "61 samples of the wavelet are not finite"):
+        so.wavelet(geometry(), np.full(61, np.nan))
 
 
 def test_a_wavelet_the_grid_cannot_carry():

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,12 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 def run(name, tmp_path, *options):
-    """What an example prints, its pictures going to `tmp_path`."""
-    command = [sys.executable, EXAMPLES / f"{name}.py", "--output", str(tmp_path), *options]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"MPLCONFIGDIR": str(tmp_path)})
+    """What an example prints that was copied alone, its pictures going to `tmp_path`."""
+    alone = shutil.copy(EXAMPLES / f"{name}.py", tmp_path)
+    command = [sys.executable, alone, "--output", str(tmp_path), *options]
+    path = os.pathsep.join(p for p in sys.path if p)
+    environment = os.environ | {"MPLCONFIGDIR": str(tmp_path), "PYTHONPATH": path}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / f"{name}.png").stat().st_size > 10_000
     return done.stdout
@@ -83,3 +87,21 @@ def test_field_workflow(tmp_path):
     options = ["--data", str(tmp_path / "field.segy"), "--model", str(tmp_path / "v.npy"), "--spacing", "12.5"]
     assert "Shots(2 shots x 30 points" in run("field_workflow", tmp_path, *options, "--receiver-z", "20")
     assert not np.array_equal(np.load(tmp_path / "field_image.npy"), image)
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.stem)
+def test_an_example_needs_no_other(path):
+    imported = re.findall(r"^\s*(?:from|import) (\w+)", path.read_text(), re.M)
+    assert not {p.stem for p in EXAMPLES.glob("*.py")} & set(imported)
+
+
+def test_what_brings_a_framework_is_asked_for_by_name():
+    """An environment with a TensorFlow or a torch of its own keeps it."""
+    from configparser import ConfigParser
+
+    settings = ConfigParser()
+    settings.read(EXAMPLES.parent / "setup.cfg")
+    extras = settings["options.extras_require"]
+    assert "tensorflow" not in extras["keras"]
+    assert "tensorflow-cpu" in extras["tensorflow"]
+    assert not {"torch", "tensorflow", "keras"} & set(re.findall(r"\w+", settings["options"]["install_requires"]))

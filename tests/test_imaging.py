@@ -73,7 +73,7 @@ def reflection():
     src = so.Geometry([[[400.0, 40.0]]], dt=2.0, t=1000.0)
     rec = so.Geometry([[[x, 40.0] for x in np.arange(100.0, 701.0, 20.0)]], dt=2.0, t=1000.0)
     Pr, Ps, A = so.Projection(model, rec), so.Projection(model, src), so.Modeling(model, rec)
-    F, q = Pr @ A @ Ps.H, so.ricker(src, 0.008)
+    F, q = Pr @ A @ Ps.H, so.ricker(src, 0.008, dtype="float64")
     d = F.at(m=(v + dv) ** -2) @ q - F @ q
     return model, Pr, Ps, A, F, q, d
 
@@ -106,7 +106,7 @@ def test_long_waves():
     src = so.Geometry([[[400.0, 40.0]]], dt=2.0, t=700.0)
     rec = so.Geometry([[[x, 40.0] for x in np.arange(100.0, 701.0, 20.0)]], dt=2.0, t=700.0)
     F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
-    q = so.ricker(src, 0.015)
+    q = so.ricker(src, 0.015, dtype="float64")
     d = F @ q - F.at(m=np.full(v.shape, 0.25)) @ q
     J = F.jacobian(q)
 
@@ -162,7 +162,7 @@ def test_the_right_velocity_images_at_zero_offset():
     src = so.Geometry([[[x, 20.0]] for x in np.arange(50.0, 751.0, 100.0)], dt=2.0, t=800.0)
     rec = so.Geometry([[[x, 20.0] for x in np.arange(20.0, 781.0, 20.0)]] * src.nsrc, dt=2.0, t=800.0)
     F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
-    q = so.ricker(src, 0.018)
+    q = so.ricker(src, 0.018, dtype="float64")
     d = F @ q - F.at(m=np.full(v.shape, 0.25)) @ q
 
     def energies(velocity):

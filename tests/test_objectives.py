@@ -475,8 +475,8 @@ def test_gauss_newton_of_a_misfit():
 
 def test_wavelet_of_the_data():
     w = world("2d")
-    true = so.ricker(w.src, f0=0.025, amplitude=3.0)
-    q = so.estimate_wavelet(w.F, so.ricker(w.src, f0=0.02), w.F @ true)
+    true = so.ricker(w.src, f0=0.025, amplitude=3.0, dtype="float64")
+    q = so.estimate_wavelet(w.F, so.ricker(w.src, f0=0.02, dtype="float64"), w.F @ true)
     assert q.shape == w.F.dims
     assert error(w.F @ q, w.F @ true) <= 1e-3
     assert np.array_equal(q[0], q[1])
@@ -485,7 +485,7 @@ def test_wavelet_of_the_data():
 @pytest.mark.parametrize("damp", [1.0, 5.0])
 def test_wavelet_is_the_least_squares_solution(damp):
     w = world("2d")
-    start, d = so.ricker(w.src, f0=0.02), w.F @ so.ricker(w.src, f0=0.03) + w.d
+    start, d = so.ricker(w.src, f0=0.02, dtype="float64"), w.F @ so.ricker(w.src, f0=0.03, dtype="float64") + w.d
     columns = [(w.F @ np.broadcast_to(e, w.F.dims)).ravel() for e in np.eye(w.src.nt)]
     G, missing = np.stack(columns, axis=1), (d - w.F @ start).ravel()
     expected = np.linalg.solve(G.T @ G + damp**2 * np.eye(w.src.nt), G.T @ missing)
@@ -495,7 +495,7 @@ def test_wavelet_is_the_least_squares_solution(damp):
 
 def test_wavelet_costs_two_marches_an_iteration(counted):
     w = world("2d")
-    q = so.ricker(w.src, f0=0.02)
+    q = so.ricker(w.src, f0=0.02, dtype="float64")
     before = counted(lambda: so.estimate_wavelet(w.F, q, w.d, iterations=1))
     assert counted(lambda: so.estimate_wavelet(w.F, q, w.d, iterations=6)) == before + 2 * 5
 
@@ -503,7 +503,7 @@ def test_wavelet_costs_two_marches_an_iteration(counted):
 @pytest.mark.parametrize("name", ["F ragged", "F + F2", "2 F", "F[1]", "M F"])
 def test_wavelet_of_other_products(name):
     op = operator(name)
-    true = np.broadcast_to(so.ricker(world("2d").src, f0=0.025)[0], op.dims)
+    true = np.broadcast_to(so.ricker(world("2d").src, f0=0.025, dtype="float64")[0], op.dims)
     q = so.estimate_wavelet(op, np.zeros(op.dims), op @ true, iterations=40)
     assert error(op @ q, op @ true) <= 1e-3
 

@@ -56,7 +56,7 @@ def line(source, offsets, depth):
 def test_closed_form_in_2d(dt):
     source = np.array([703.7, 1202.1])
     F, src = modelling(model(), source, line(source, OFFSETS, source[-1]), dt, 1500.0)
-    q = so.ricker(src, F0)
+    q = so.ricker(src, F0, dtype="float64")
     d = (F @ q)[0] / DX**2
     for trace, r in zip(d, OFFSETS, strict=True):
         assert error(trace, line_source(q[0, 0], dt, r)) <= CLOSED
@@ -66,7 +66,7 @@ def test_closed_form_in_3d():
     # Long offsets are those of 2-D: here a wave has twice the distance between the source and the sides.
     source, offsets = np.array([103.7, 252.1, 248.3]), OFFSETS[:2]
     F, src = modelling(model((81, 51, 51), "float32"), source, line(source, offsets, source[-1]), 2.0, 600.0)
-    q = so.ricker(src, F0)
+    q = so.ricker(src, F0, dtype="float64")
     d = (F @ q)[0] / DX**3
     for trace, r in zip(d, offsets, strict=True):
         assert error(trace, point_source(q[0, 0], 2.0, r)) <= CLOSED
@@ -77,7 +77,7 @@ def test_closed_form_under_a_free_surface(depth, receivers):
     source = np.array([303.7, depth])
     earth = model((221, 101), free_surface=True)
     F, src = modelling(earth, source, line(source, OFFSETS, receivers), 2.0, 1500.0)
-    q = so.ricker(src, F0)
+    q = so.ricker(src, F0, dtype="float64")
     d = (F @ q)[0] / DX**2
     for trace, x in zip(d, OFFSETS, strict=True):
         above, below = np.hypot(x, receivers + depth), np.hypot(x, receivers - depth)
@@ -88,7 +88,7 @@ def test_closed_form_under_a_free_surface(depth, receivers):
 def test_dispersion_without_the_correction():
     source = np.array([303.7, 502.1])
     F, src = modelling(model((221, 101), correct_dispersion=False), source, line(source, OFFSETS, 502.1), 2.0, 1500.0)
-    q = so.ricker(src, F0)
+    q = so.ricker(src, F0, dtype="float64")
     d = (F @ q)[0] / DX**2
     errors = [error(trace, line_source(q[0, 0], 2.0, r)) for trace, r in zip(d, OFFSETS, strict=True)]
     # What the correction is for: a phase error that grows with distance.
@@ -100,7 +100,7 @@ def test_amplitude_of_an_extended_source():
     earth = model((61, 61))
     rec = so.Geometry([[[450.0, 300.0]]], dt=2.0, t=500.0)
     src = so.Geometry([[[300.0, 300.0]]], dt=2.0, t=500.0)
-    q = so.ricker(src, F0)
+    q = so.ricker(src, F0, dtype="float64")
     Pr, A, Ps = so.Projection(earth, rec), so.Modeling(earth, rec), so.Projection(earth, src)
     w = np.zeros((1, 61, 61))
     w[0, 30, 30] = 1
@@ -112,7 +112,7 @@ def test_units_of_a_bare_wavefield():
     earth = model((61, 61))
     src = so.Geometry([[[300.0, 300.0]]], dt=4.0, t=500.0)
     rec = so.Geometry([[[400.0, 300.0]]], dt=4.0, t=500.0)
-    q = so.ricker(src, F0)
+    q = so.ricker(src, F0, dtype="float64")
     Ps, A = so.Projection(earth, src), so.Modeling(earth, rec)
     u = earth.crop(A @ Ps.H @ q)[0, :, 40, 30]
     d = (so.Projection(earth, rec) @ A @ Ps.H @ q)[0, 0]
@@ -133,7 +133,7 @@ def test_reflection_of_the_layer(absorb, decibel):
         shift = pad * DX
         x = np.stack([np.arange(3.3, (n - 4) * DX, DX), np.full(n - 4, 103.3)], 1)
         F, src = modelling(earth, [shift + 503.3, shift + 103.3], shift + x, 2.0, t)
-        return F @ so.ricker(src, F0)
+        return F @ so.ricker(src, F0, dtype="float64")
 
     # So far out that nothing comes back within the time.
     reference = record(90)
@@ -144,7 +144,7 @@ def test_nothing_grows_in_the_long_run():
     v = 2 - 0.5 * np.random.default_rng(0).random((41, 31))
     earth = so.Model(v=v, spacing=DX, vmax=2.0, dtype="float64")
     F, src = modelling(earth, [203.3, 103.3], [[203.3, 103.3]], 8.0, 40000.0)
-    d = (F @ so.ricker(src, F0))[0, 0]
+    d = (F @ so.ricker(src, F0, dtype="float64"))[0, 0]
     # 15000 steps near the stability limit: what is left has been absorbed thousands of times.
     assert np.abs(d[-100:]).max() <= 1e-6 * np.abs(d).max()
 
@@ -167,7 +167,7 @@ def test_order_in_space(order):
         s = np.rint(source / dx) * dx + 0.25 * dx
         r = np.rint((source + offset) / dx) * dx + 0.25 * dx
         F, src = modelling(earth, s, [r], 2.0, 700.0)
-        q = so.ricker(src, 0.008)
+        q = so.ricker(src, 0.008, dtype="float64")
         errors.append(error((F @ q)[0, 0] / dx**2, line_source(q[0, 0], 2.0, np.linalg.norm(r - s))))
     # Time is exact to all orders (the correction), so what remains is space.
     assert exponent(spacings, errors) == pytest.approx(order, abs=0.25)
@@ -179,9 +179,9 @@ def test_order_in_time():
     for h in steps:
         earth = model((121, 81), correct_dispersion=False, dt=h)
         F, src = modelling(earth, source, line(source, OFFSETS[1:2], source[-1]), 2.0, 700.0)
-        errors.append((F @ so.ricker(src, F0))[0, 0])
+        errors.append((F @ so.ricker(src, F0, dtype="float64"))[0, 0])
     F, src = modelling(model((121, 81)), source, line(source, OFFSETS[1:2], source[-1]), 2.0, 700.0)
-    q = so.ricker(src, F0)
+    q = so.ricker(src, F0, dtype="float64")
     # The correction is what a vanishing step gives.
     exact = (F @ q)[0, 0]
     assert exponent(steps, [error(d, exact) for d in errors]) == pytest.approx(2, abs=0.2)
@@ -193,7 +193,7 @@ def test_the_correction_removes_the_time_step(h):
     results = []
     for dt in (None, h):
         F, src = modelling(model((121, 81), dt=dt), source, line(source, OFFSETS[1:2], source[-1]), 2.0, 700.0)
-        results.append((F @ so.ricker(src, F0))[0, 0])
+        results.append((F @ so.ricker(src, F0, dtype="float64"))[0, 0])
     assert error(*results) <= CLOSED
 
 
@@ -206,7 +206,7 @@ def test_reciprocity(free_surface):
     earth = so.Model(v=v, spacing=DX, dtype="float64", free_surface=free_surface)
     a, b = [53.7, 61.2], [333.1, 244.9]
     (F, src), (G, _) = modelling(earth, a, [b], 2.0, 1500.0), modelling(earth, b, [a], 2.0, 1500.0)
-    q = so.ricker(src, F0)
+    q = so.ricker(src, F0, dtype="float64")
     forth, back = F @ q, G @ q
     assert error(forth, back) <= DOT["float64"]
     # The adjoint in reversed time is the same wave; the layer, whose transpose is another, and the ends of the time
@@ -216,7 +216,7 @@ def test_reciprocity(free_surface):
 
 def test_a_homogeneous_model_is_symmetric():
     F, src = modelling(model((61, 61)), [300.0, 300.0], [[400.0, 300.0], [200.0, 300.0], [300.0, 400.0]], 2.0, 400.0)
-    d = (F @ so.ricker(src, F0))[0]
+    d = (F @ so.ricker(src, F0, dtype="float64"))[0]
     assert error(d[1], d[0]) <= 1e-12
     assert error(d[2], d[0]) <= 1e-12
 
@@ -224,6 +224,6 @@ def test_a_homogeneous_model_is_symmetric():
 def test_causality():
     earth, source = model((101, 41)), [103.3, 203.3]
     F, src = modelling(earth, source, [source, [903.3, 203.3]], 2.0, 300.0)
-    near, far = (F @ so.ricker(src, F0))[0]
+    near, far = (F @ so.ricker(src, F0, dtype="float64"))[0]
     # 800 m at 2 km/s take 400 ms: within the 300 only the tails of the weights in space and time are seen.
     assert np.abs(far).max() <= 1e-6 * np.abs(near).max()

@@ -265,7 +265,7 @@ def test_one_axis_and_no_correction_is_the_identity():
 def test_time_operator_is_an_isometry(dt, correct):
     earth, geometry = axes(dt, correct_dispersion=correct)
     W = time_operator(earth, geometry)
-    q = so.ricker(geometry, 0.02, t0=250.0)[0, 0]
+    q = so.ricker(geometry, 0.02, t0=250.0, dtype="float64")[0, 0]
     # On what both axes carry and what ends before they do: the window of a Ricker wavelet.
     assert np.linalg.norm(W @ q) == pytest.approx(np.linalg.norm(q), rel=1e-2 if correct else 1e-6)
     assert error(W.T @ (W @ q), q) <= (2e-2 if correct else 1e-5)
@@ -275,7 +275,7 @@ def test_time_operator_is_an_isometry(dt, correct):
 def test_resampling_without_correction(dt):
     earth, geometry = axes(dt, correct_dispersion=False)
     W = time_operator(earth, geometry)
-    q = so.ricker(geometry, 0.02, t0=250.0)[0, 0]
+    q = so.ricker(geometry, 0.02, t0=250.0, dtype="float64")[0, 0]
     t = np.arange(len(W)) * earth.dt
     a = (np.pi * 0.02 * (t - 250.0)) ** 2
     exact = (1 - 2 * a) * np.exp(-a) * np.sqrt(earth.dt / dt)

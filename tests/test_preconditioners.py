@@ -241,7 +241,7 @@ def test_derivative_of_a_known_function():
 
 
 def test_half_a_derivative_twice_is_one():
-    d = so.ricker(LINE, f0=0.01)
+    d = so.ricker(LINE, f0=0.01, dtype="float64")
     half, whole, minus = (pre.time_derivative(LINE, a, dtype="float64") for a in (0.5, 1.0, -0.5))
     # What reaches beyond the record in between is lost.
     assert error(half @ (half @ d), whole @ d) <= 1e-3
@@ -250,7 +250,7 @@ def test_half_a_derivative_twice_is_one():
 
 def test_derivatives_are_causal():
     d = np.zeros(LINE.shape)
-    wavelet = so.ricker(SHOT, f0=0.01)[0]
+    wavelet = so.ricker(SHOT, f0=0.01, dtype="float64")[0]
     d[0, :, 250:] = wavelet[:, :251]
     half = pre.time_derivative(LINE, 0.5, dtype="float64") @ d
     assert np.abs(half[..., :245]).max() <= 1e-4 * np.abs(half).max()
@@ -301,7 +301,7 @@ def test_mute_takes_away_the_direct_wave():
     src = so.Geometry([[[105.0, 55.0]]], dt=4.0, t=800.0)
     rec = so.Geometry(np.stack([np.linspace(300, 900, 4), np.full(4, 55.0)], 1)[None], dt=4.0, t=800.0)
     F = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
-    q = so.ricker(src, f0=0.02)
+    q = so.ricker(src, f0=0.02, dtype="float64")
     d = F @ q
     # Two dimensions have a tail behind the wavelet, of 75 ms to the peak and as much after it.
     late = pre.reflection_mute(rec, src, velocity=2.0, t0=150.0, taper=40.0, dtype="float64") @ d

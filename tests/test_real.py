@@ -40,7 +40,7 @@ CALLS = {
     "Weighting": lambda w: so.imaging.Weighting(w.model, None, C(w.dm)),
     "jacobian": lambda w: w.F.jacobian(C(w.q)),
     "linearize": lambda w: w.F.linearize(C(w.q)),
-    "broadcast": lambda w: so.wavelets.broadcast(w.src, C(np.ones(w.src.nt))),
+    "wavelet": lambda w: so.wavelet(w.src, C(np.ones(w.src.nt))),
     "ricker": lambda w: so.ricker(w.src, 0.02, amplitude=1j),
     "resample": lambda w: so.resample(C(w.q), w.src, 3.0),
     "smooth": lambda w: so.models.smooth(C(w.model.v), 2),

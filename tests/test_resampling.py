@@ -180,7 +180,7 @@ def test_the_remedy():
     model = so.Model(v=v, spacing=(10.0, 12.0), dtype="float64")
     src = so.Geometry(POSITIONS[:, :1], dt=2.0, t=400.0)
     rec = so.Geometry(POSITIONS, dt=3.0, t=400.0)
-    q = so.ricker(src, 0.02, t0=100.0)
+    q = so.ricker(src, 0.02, t0=100.0, dtype="float64")
     with pytest.raises(ValueError, match=r"2 ms.*3 ms|3 ms.*2 ms"):
         so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
 

@@ -29,7 +29,7 @@ def longer(kind: str = "2d") -> World:
     """A world of ten blocks of time steps, the last of them incomplete, with a wavelet for its source."""
     w = World(**{**KINDS[kind], "t": 340.0})
     assert 9 * so.storage.base.BLOCK < w.A.nt < 10 * so.storage.base.BLOCK
-    w.q = so.ricker(w.src, f0=0.012, t0=125.0)
+    w.q = so.ricker(w.src, f0=0.012, t0=125.0, dtype="float64")
     w.wave = w.F @ w.q
     return w
 
@@ -333,7 +333,11 @@ def test_the_estimate(capsys):
     wave = w.A.wave()
     assert estimate.background == 2 * wave.nbytes
     assert estimate.total == estimate.marching + estimate.wavefields + estimate.background
-    printed = capsys.readouterr().out
+    # Said once, whether it is shown or printed.
+    assert capsys.readouterr().out == ""
+    printed = repr(estimate)
+    J.memory(verbose=True)
+    assert capsys.readouterr().out == f"{printed}\n"
     for word in ("Pr @ A @ S.H", "* Memory()", "Half()", "Checkpointed(2 states)", "Disk (", "free memory", "in all"):
         assert word in printed
     with so.config(storage=Half()):

@@ -47,7 +47,7 @@ def test_modeling_is_the_product_of_its_factors():
     model = so.Model(v=np.full((31, 21), 2.0), spacing=10)
     src = so.Geometry.line([100, 200], depth=20, **AXIS)
     rec = so.Geometry.spread([55.5, 150, 250], depth=30, nsrc=2, **AXIS)
-    F, q = so.modeling(model, src, rec), so.ricker(src, f0=0.03, t0=20)
+    F, q = so.modeling(model, src, rec), so.ricker(src, f0=0.03, t0=30, dtype="float64")
     product = so.Projection(model, rec) @ so.Modeling(model, rec) @ so.Projection(model, src).H
     assert repr(F) == repr(product)
     np.testing.assert_array_equal(F @ q, product @ q)

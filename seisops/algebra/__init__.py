@@ -1,6 +1,7 @@
 """Products, sums and adjoints of operators, and their derivatives."""
 
 from seisops.algebra.calculus import Jacobian, asked, derivative
+from seisops.algebra.card import html
 from seisops.algebra.configured import Configured, configured
 from seisops.algebra.fusion import fuse, no_fusion
 from seisops.algebra.linearization import Linearization, linearize
@@ -21,6 +22,7 @@ SeismicOperator.jacobian = Jacobian
 SeismicOperator.linearize = linearize
 SeismicOperator.configured = configured
 SeismicOperator.memory = memory
+SeismicOperator._repr_html_ = html
 
 __all__ = [
     "Adjoint",

@@ -66,18 +66,34 @@ def phrase(factors: Sequence[LinearOperator]) -> str:
     return " @ ".join(named(i, f) for i, f in enumerate(factors))
 
 
-def check_neighbours(left: LinearOperator, right: LinearOperator) -> None:
-    """Refuse a product of operators whose shapes or grids differ."""
+def check_neighbours(left: LinearOperator, right: LinearOperator, whole: Sequence[LinearOperator] = ()) -> None:
+    """Refuse a product of operators whose shapes or grids differ, `whole` being those that the user wrote."""
     if left.shape[1] != right.shape[0]:
         raise ValueError(
             f"Cannot multiply {describe(left)} by {describe(right)}: the left takes {left.dims}, the right gives "
-            f"{right.dimsd}. Operators of one product need the same shots, model grid and recording time t."
+            f"{right.dimsd}. {_hint(*(whole or (left, right)))}"
         )
     a, b = getattr(left, "model", None), getattr(right, "model", None)
     if a is not None and b is not None and a is not b and a.grid_key != b.grid_key:
         raise ValueError(
             f"Cannot multiply {describe(left)} by {describe(right)}: their models have different grids, {a} and {b}."
         )
+
+
+def _hint(left: LinearOperator, right: LinearOperator) -> str:
+    """What was probably meant by a product whose shapes differ."""
+    if left.shape[1] == right.shape[1] != right.shape[0]:
+        return f"Its adjoint fits: {word(left)} @ {_transposed(right)}."
+    if left.shape[0] == right.shape[0] != left.shape[1]:
+        return f"The adjoint of the left fits: {_transposed(left)} @ {word(right)}."
+    return "Operators of one product need the same shots, model grid and recording time t."
+
+
+def _transposed(op: LinearOperator) -> str:
+    text = word(op)
+    if " @ " in text:
+        return f"({text}).H"
+    return text.removesuffix(".H") if text.endswith(".H") else f"{text}.H"
 
 
 def sampled(op: LinearOperator) -> tuple[float | None, float | None]:

@@ -13,9 +13,9 @@ from seisops.execution.config import current
 from seisops.storage import estimate
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class MemoryEstimate:
-    """What a product holds while it runs.
+    """What a product holds while it runs; shown and printed as a table.
 
     Attributes
     ----------
@@ -27,12 +27,15 @@ class MemoryEstimate:
         Bytes of the background wavefields of the derivatives in the product, as they will be kept.
     table : str
         How the backgrounds, or those of the product's own derivative, could be kept, and what is free.
+    product : str
+        What it is of.
     """
 
     marching: int
     wavefields: int
     background: int
     table: str
+    product: str = ""
 
     @property
     def total(self) -> int:
@@ -46,17 +49,20 @@ class MemoryEstimate:
             ("backgrounds", self.background),
             ("in all", self.total),
         ]
-        return "\n".join([*(f"  {name:24} {estimate.size(n):>10}" for name, n in rows), self.table])
+        shown = [f"  {name:24} {estimate.size(n):>10}" for name, n in rows]
+        return "\n".join([self.product, *shown, self.table])
+
+    __repr__ = __str__
 
 
-def memory(op: SeismicOperator, *, verbose: bool = True) -> MemoryEstimate:
-    """An estimate of what ``op @ x`` takes; nothing runs.
+def memory(op: SeismicOperator, *, verbose: bool = False) -> MemoryEstimate:
+    """An estimate of what ``op @ x`` takes, which a notebook shows as a table; nothing runs.
 
     Parameters
     ----------
     op : SeismicOperator
     verbose : bool
-        Print it.
+        Print it, in a script.
 
     Returns
     -------
@@ -84,9 +90,9 @@ def memory(op: SeismicOperator, *, verbose: bool = True) -> MemoryEstimate:
         chosen = kept[0].chosen if kept else current().storage.chosen(wave, nsrc)
         table = ("" if kept else "  were it differentiated,\n") + estimate.table(wave, nsrc, chosen)
     marching = max((footprint.marching for footprint, _ in footprints), default=0)
-    result = MemoryEstimate(marching, held, backgrounds, table)
+    result = MemoryEstimate(marching, held, backgrounds, table, repr(op))
     if verbose:
-        print(f"{op!r}\n{result}")
+        print(result)
     return result
 
 

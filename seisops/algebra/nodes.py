@@ -146,7 +146,12 @@ class Sum(Node):
 
 
 class Chain(Node):
-    """A product: a scalar and a flat tuple of factors, the last of which acts first."""
+    """A product: a scalar and a flat tuple of factors, the last of which acts first.
+
+    ``F @ x`` applies it, ``F.H`` is its adjoint; ``F.at(m=...)`` puts it in another model, ``F.jacobian(x)`` is its
+    derivative and ``F.linearize(x)`` both at once; ``F[i]`` selects shots, ``F.check()`` is its dot test,
+    ``F.memory()`` says what it takes.
+    """
 
     def __init__(self, factors: Sequence[LinearOperator], scale: complex = 1) -> None:
         for left, right in pairwise(factors):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from pylops import BlockDiag, HStack, LinearOperator, VStack
@@ -18,6 +19,7 @@ from pylops.linearoperator import (
 )
 from scipy.sparse.linalg import LinearOperator as SciPyOperator
 
+from seisops.algebra.fusion import check_neighbours
 from seisops.algebra.nodes import Adjoint, Block, Chain, Sum
 from seisops.algebra.operator import SeismicOperator, describe
 from seisops.algebra.tree import check_constant, conj, holds_seismic
@@ -26,6 +28,10 @@ from seisops.arrays import number, real_type
 
 def product(*operators: LinearOperator, scale: complex = 1) -> SeismicOperator:
     """The flat product of `operators`, the last of which acts first."""
+    for left, right in pairwise(operators):
+        if left.shape[1] != right.shape[0]:
+            ends = getattr(left, "factors", (left,))[-1], getattr(right, "factors", (right,))[0]
+            check_neighbours(*ends, whole=(left, right))
     factors: list[LinearOperator] = []
     scale = number(scale)
     for op in operators:

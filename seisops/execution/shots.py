@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -10,14 +11,17 @@ from contextlib import nullcontext
 from contextvars import copy_context
 from functools import partial
 
-from tqdm.auto import tqdm
-
+from seisops import watching
 from seisops.execution.blas import one_thread
 from seisops.execution.config import Config, current, home
 from seisops.execution.cores import at_once, cores, on_threads, share, within_shot
 from seisops.execution.processes import in_processes
 from seisops.execution.task import T, Task, in_order
+from seisops.notices import at_this_line
 from seisops.propagators import domain
+
+# Above this many cells a shot runs in a thread of its own, so that Ctrl-C need not wait for the end of its march.
+CELLS_TO_WAIT_FOR = 200_000
 
 
 def map_shots(task: Task, nsrc: int, cells: int) -> Iterator:
@@ -37,10 +41,10 @@ def map_shots(task: Task, nsrc: int, cells: int) -> Iterator:
     """
     settings = current()
     executor = settings.executor
-    with _bar(settings, nsrc) as bar, one_thread:
+    with _shown(settings, nsrc) as moved_on, one_thread:
         for result in _results(task, nsrc, cells, executor):
-            if bar is not None:
-                bar.update()
+            if moved_on is not None:
+                moved_on(1)
             yield result
 
 
@@ -61,15 +65,24 @@ def _results(task: Task, nsrc: int, cells: int, executor: Executor | None) -> It
         yield from in_processes(executor, task, nsrc, cells)
     elif executor is not None:
         yield from _in_threads(executor, partial(on_threads, 1, task), nsrc, executor._max_workers)
-    elif workers == 1:
+    elif workers == 1 and (cells < CELLS_TO_WAIT_FOR or domain.ranks() > 1):
         yield from map(partial(on_threads, threads, task), range(nsrc))
     else:
-        with ThreadPoolExecutor(workers) as pool:
+        pool = ThreadPoolExecutor(workers)
+        try:
             yield from _in_threads(pool, partial(on_threads, threads, task), nsrc, workers)
+        finally:
+            # After Ctrl-C shots that run are not waited for.
+            pool.shutdown(wait=sys.exc_info()[0] not in (KeyboardInterrupt, GeneratorExit), cancel_futures=True)
 
 
 def _in_threads(pool: ThreadPoolExecutor, task: Callable[[int], T], nsrc: int, workers: int) -> Iterator[T]:
-    return in_order(lambda i: pool.submit(copy_context().run, task, i), nsrc, 2 * workers)
+    given_up = threading.Event()
+    task = watching.until(given_up, at_this_line(task))
+    try:
+        yield from in_order(lambda i: pool.submit(copy_context().run, task, i), nsrc, 2 * workers)
+    finally:
+        given_up.set()
 
 
 def shares_memory() -> bool:
@@ -98,6 +111,8 @@ def _in_a_task_of_dask() -> bool:
     return True
 
 
-def _bar(settings: Config, nsrc: int):
-    """Show a bar over shots; none, and no thread of its own, unless it is asked for."""
-    return tqdm(total=nsrc, desc="shots") if settings.progress and nsrc > 1 else nullcontext()
+def _shown(settings: Config, nsrc: int):
+    """Show a bar over shots, or over the steps of a single one; nothing unless it is asked for."""
+    if not settings.progress or within_shot():
+        return nullcontext()
+    return watching.bar(nsrc, "shots") if nsrc > 1 else watching.showing_steps()

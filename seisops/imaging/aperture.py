@@ -19,6 +19,7 @@ from seisops.imaging.window import Window, around
 from seisops.operators.projection import Projection
 from seisops.operators.scattering import VirtualSource
 from seisops.operators.survey_operator import Collected, Summed
+from seisops.units import warn_if_below
 
 
 def aperture(op: LinearOperator, buffer: float) -> Aperture:
@@ -61,6 +62,7 @@ def aperture(op: LinearOperator, buffer: float) -> Aperture:
         raise ValueError(f"The buffer is a length of 0 m or more, got {buffer}.")
     if not getattr(op, "model", None):
         raise ValueError(f"{describe(op)} is in no model of which an aperture could take a part.")
+    warn_if_below(buffer, min(op.model.spacing), "A buffer", "m", "a cell")
     samplers = list(projections(op))
     if not samplers:
         raise ValueError(f"{op} has no sources or receivers around which a part of the model could lie.")

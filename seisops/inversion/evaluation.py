@@ -11,6 +11,7 @@ from pylops import LinearOperator
 
 from seisops.algebra import Chain, SeismicOperator, Sum, blocks, product
 from seisops.arrays import real
+from seisops.inversion import misfits
 from seisops.inversion.records import Data, check_real, read, records_of_shots
 
 Misfit = Callable[[NDArray, NDArray], tuple[float, NDArray]]
@@ -45,6 +46,18 @@ def misfit_and_gradient(
     synthetic, J = op.linearize(q, wrt)
     value, residual = evaluate(op, misfit, synthetic, d)
     return value, J.rmatvec(residual)
+
+
+def check_misfit(misfit: Misfit) -> None:
+    """Refuse what cannot be called with records."""
+    if isinstance(misfit, type):
+        raise TypeError(f"misfit is an object: write so.misfits.{misfit.__name__}(...), with parentheses.")
+    if not callable(misfit):
+        known = next((n for n in misfits.__all__ if n.lower() == str(misfit).lower()), "L2")
+        raise TypeError(
+            f"misfit is a function (d_syn, d_obs) -> value, residual, got {misfit!r}: write so.misfits.{known}(), or "
+            f"another of {', '.join(misfits.__all__)}."
+        )
 
 
 def behind(P: LinearOperator | None, op: LinearOperator, d: Data) -> tuple[LinearOperator, NDArray]:

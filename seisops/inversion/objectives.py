@@ -18,7 +18,15 @@ from seisops.algebra import SeismicOperator, ShotIndex, asked, compose, describe
 from seisops.algebra.calculus import Wrt
 from seisops.arrays import real
 from seisops.execution.shots import map_shots
-from seisops.inversion.evaluation import Misfit, ShotGradients, behind, by_shot, evaluate, misfit_and_gradient
+from seisops.inversion.evaluation import (
+    Misfit,
+    ShotGradients,
+    behind,
+    by_shot,
+    check_misfit,
+    evaluate,
+    misfit_and_gradient,
+)
 from seisops.inversion.misfits import L2
 from seisops.inversion.records import chosen_shots, observed, of_shots
 
@@ -98,6 +106,7 @@ def fwi(
     >>> minimize(f, model.m.ravel(), method="L-BFGS-B", **options).fun < value
     True
     """
+    check_misfit(misfit)
     op, q, d = observed(F, q, d, shots)
     P = _precon(data_precon, shots)
     whole = op if P is None else product(P, op)
@@ -173,6 +182,7 @@ def lsrtm(
     >>> so.lsrtm(J, d, -1e-9 * gradient, model_precon=M)[0] < value
     True
     """
+    check_misfit(misfit)
     op, d = of_shots(compose(J), d, shots)
     op, d = behind(_precon(data_precon, shots), op, d)
     whole = op if model_precon is None else product(op, compose(model_precon))
@@ -235,6 +245,7 @@ def hessian(
     >>> so.checks.dot_test(H, verbose=False) < 1e-5
     True
     """
+    check_misfit(misfit)
     if not hasattr(misfit, "curvature"):
         raise ValueError(
             f"The Hessian needs the second derivative of the misfit: give {misfit!r} a method curvature(d_syn, d_obs) "

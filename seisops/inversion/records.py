@@ -47,6 +47,9 @@ def observed(F, q: ArrayLike, d: ArrayLike, shots: ShotIndex | None = None) -> t
 def of_shots(op: LinearOperator, d: ArrayLike, shots: ShotIndex | None) -> tuple[LinearOperator, Data]:
     """Select the chosen shots of `op` and of its data."""
     check_real(op)
+    if isinstance(d, (list, tuple)) and len({np.shape(x) for x in d}) > 1:
+        # The records of shots that differ in their points, as geometry.split gives them.
+        d = np.concatenate([np.ravel(x) for x in d])
     if np.prod(np.shape(d)) != op.shape[0]:
         raise ValueError(f"The data have shape {np.shape(d)}, {describe(op)} gives {op.dimsd}.")
     d = Unread(d, range(op.nsrc)) if _stays_unread(op, d) else read(op, d)

@@ -15,6 +15,7 @@ from seisops.operators.survey_operator import (
     SurveyOperator,
     among,
     channel,
+    check_arguments,
     filters,
     wavefield_shape,
 )
@@ -66,6 +67,7 @@ class LRWF(SurveyOperator):
     takes, gives = "wavefields", "grid"
 
     def __init__(self, model: Model, geometry: Geometry, wavelet: ArrayLike, *, component: str = "p") -> None:
+        check_arguments("LRWF", model, geometry)
         self.component, self._channel = component, channel(model, component)
         q = np.array(real(wavelet, "The wavelet"))
         n, nt = geometry.nsrc, geometry.nt

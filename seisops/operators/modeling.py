@@ -10,7 +10,8 @@ from seisops.model import Model
 from seisops.operators.parameters import perturbation
 from seisops.operators.propagation import Propagation
 from seisops.operators.scattering import Scattering
-from seisops.operators.survey_operator import SurveyOperator, wavefield_shape
+from seisops.operators.survey_operator import SurveyOperator, check_arguments, wavefield_shape
+from seisops.units import check_times
 
 
 class Modeling(SurveyOperator):
@@ -46,6 +47,8 @@ class Modeling(SurveyOperator):
     takes = gives = "wavefields"
 
     def __init__(self, model: Model, geometry: Geometry) -> None:
+        check_arguments("Modeling", model, geometry)
+        check_times(geometry.dt, geometry.t, model)
         shape = wavefield_shape(model, geometry)
         super().__init__(model, geometry, shape, shape)
         self.name = "A"

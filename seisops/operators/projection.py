@@ -22,6 +22,7 @@ from seisops.operators.survey_operator import (
     SurveyOperator,
     among,
     channel,
+    check_arguments,
     filters,
     wavefield_shape,
 )
@@ -30,6 +31,7 @@ from seisops.propagators.couplings import Points
 from seisops.propagators.marching import Term
 from seisops.propagators.points import HALF_WIDTH, PointWeights, point_weights
 from seisops.time_operator import time_operator
+from seisops.units import check_positions
 
 Component = str | Mapping[str, float]
 
@@ -84,12 +86,15 @@ class Projection(SurveyOperator):
         self, model: Model, geometry: Geometry, *, interpolation: str = "sinc",
         component: Component | Sequence[Component] = "p",
     ) -> None:  # fmt: skip
+        check_arguments("Projection", model, geometry)
         if interpolation not in HALF_WIDTH:
             raise ValueError(f"interpolation is one of {sorted(HALF_WIDTH)}, got {interpolation!r}.")
         self.interpolation = interpolation
         self.component = dict(component) if isinstance(component, Mapping) else component
         self._parts = [_weights_of(model, c) for c in self._components]
-        self._build(model, geometry, [self._weighted(model, p) for p in geometry.positions])
+        weights = [self._weighted(model, p) for p in geometry.positions]
+        check_positions(np.concatenate(geometry.positions), model)
+        self._build(model, geometry, weights)
 
     @property
     def _several(self) -> bool:
@@ -136,9 +141,8 @@ class Projection(SurveyOperator):
         return self._copy(model, self.geometry, self._weights)
 
     def within(self, window):
-        return Projection(
-            window.model, self.geometry, interpolation=self.interpolation, component=self.component
-        )  # fmt: skip
+        weights = [self._weighted(window.model, p) for p in self.geometry.positions]
+        return self._copy(window.model, self.geometry, weights)
 
     def __getitem__(self, index: ShotIndex) -> Projection:
         chosen = shot_indices(index, self.nsrc)

@@ -32,11 +32,13 @@ from seisops.arrays import own, real
 from seisops.execution.config import current
 from seisops.geometry import Geometry
 from seisops.model import Model
+from seisops.notices import warn
 from seisops.operators.conditions import ADJOINT_STATE, Condition
+from seisops.operators.projection import Projection
 from seisops.operators.survey_operator import RECEIVER, Summed, SurveyOperator, wavefield_shape
 from seisops.propagators import domain
 from seisops.propagators.marching import Term
-from seisops.storage import History, Storage, Wave, estimate
+from seisops.storage import History, Storage, Subsampled, Wave, estimate
 from seisops.storage.base import BLOCK
 from seisops.storage.exact import Whole
 
@@ -157,7 +159,26 @@ class Scattering(SurveyOperator):
         wave = self.wave()
         storage = domain.agreed(self.storage.chosen(wave, self.nsrc * domain.sharers()), lambda s: s.nbytes(wave))
         estimate.check(self.wave(), self.nsrc, storage)
+        if isinstance(storage, Subsampled):
+            self._warn_of_what_is_lost(storage)
         return storage
+
+    def _warn_of_what_is_lost(self, storage: Subsampled) -> None:
+        """Warn where the steps that are kept do not carry the band of the source."""
+        propagation, z = self._marched
+        source = getattr(propagation, "right", None)
+        # Records that are marched back end with a jump, of any band: of sources alone it can be said.
+        if source is None or propagation.adjoint_time or isinstance(source, Scattering):
+            return
+        q = np.concatenate(source.shots(z)) if isinstance(source, Projection) else source.wavelet
+        lost = storage.lost(q, source.geometry.dt)
+        if lost > 0.01:
+            warn(
+                f"Subsampled(fmax={storage.fmax:g}) leaves out {lost:.0%} of the energy that J and J.H need of this "
+                "source: images and gradients are wrong. Give the highest frequency of the source, three times the "
+                "peak frequency of a Ricker wavelet, in kHz.",
+                told=self.model.told, cause=("subsampled", storage),
+            )  # fmt: skip
 
     def history(self, adjoint: bool, make) -> History:
         """An empty history, for the march that `make` makes of it."""

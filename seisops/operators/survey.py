@@ -40,4 +40,7 @@ def modeling(model: Model, src: Geometry, rec: Geometry) -> SeismicOperator:
     Pr @ A @ Ps.H: (1, 1, 101) -> (1, 2, 101)
     >>> d = F @ so.ricker(src, f0=0.02)
     """
+    if not isinstance(model, Model) or not isinstance(src, Geometry) or not isinstance(rec, Geometry):
+        given = ", ".join(type(x).__name__ for x in (model, src, rec))
+        raise TypeError(f"modeling takes (model, src, rec), a Model and two Geometries; got ({given}).")
     return Projection(model, rec) @ Modeling(model, rec) @ Projection(model, src).H

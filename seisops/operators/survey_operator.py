@@ -59,6 +59,17 @@ class SurveyOperator(SeismicOperator):
         return map_shots(task, self.nsrc, int(np.prod(self.model.padded_shape)))
 
 
+def check_arguments(name: str, model: Model, geometry: Geometry) -> None:
+    """Refuse what is no model and geometry, with what was given instead."""
+    if isinstance(model, Geometry) and isinstance(geometry, Model):
+        raise TypeError(f"{name} takes (model, geometry); these are in the other order.")
+    for what, kind, given in (("first", Model, model), ("second", Geometry, geometry)):
+        if not isinstance(given, kind):
+            raise TypeError(
+                f"{name} takes (model, geometry): the {what} is a {kind.__name__}, got {type(given).__name__}."
+            )
+
+
 class Collected:
     """Results of all shots, side by side."""
 

@@ -16,6 +16,7 @@ import pickle
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -30,6 +31,7 @@ from devito import Constant, Function, Grid, Operator, configuration
 from devito.logger import logger
 from devito.passes.iet.languages.openmp import OmpIteration
 
+from seisops import watching
 from seisops.physics.scheme import Scheme
 from seisops.physics.steps import Receiver, Source
 from seisops.propagators import domain
@@ -164,10 +166,14 @@ def kernel(spec: KernelSpec) -> Operator:
             path = _cache_path(spec)
             with domain.in_turn():
                 operator = None if path is None else _load(path)
+                began = time.monotonic()
                 if operator is None:
+                    watching.told(f"compiling a kernel in {spec.ndim}-D, once; it is kept in {cache_folder()}")
                     operator = _build(spec)
                     built += 1
                 _ = operator.cfunction  # compiled and loaded here, where the arithmetic is looked after
+                if (took := time.monotonic() - began) > 1:
+                    watching.told(f"compiled and loaded in {took:.0f} s")
                 if path is not None and not path.is_file():
                     _save(path, operator)
             _kernels[spec] = operator
@@ -185,12 +191,16 @@ def _cache_path(spec: KernelSpec) -> Path | None:
     except (OSError, TypeError):
         # Written at a prompt: edited, it would find the binary of what it was.
         return None
-    root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     host = (sys.version, devito.__version__, np.__version__, str(configuration["platform"]),
             str(configuration["compiler"]), configuration["language"], configuration["mpi"], configuration["topology"],
             str(_cpu()), str(configuration["opt"]), _sources())  # fmt: skip
     name = hashlib.sha256(repr((host, spec, texts)).encode()).hexdigest()[:32]
-    return root / "seisops" / "kernels" / f"{name}.pickle"
+    return cache_folder() / f"{name}.pickle"
+
+
+def cache_folder() -> Path:
+    """Where kernels are kept on disk."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "seisops" / "kernels"
 
 
 def _cpu() -> tuple:

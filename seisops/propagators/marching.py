@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache, partial
@@ -11,6 +11,7 @@ from functools import cache, partial
 import numpy as np
 from numpy.typing import NDArray
 
+from seisops import watching
 from seisops.model import Model
 from seisops.physics import Medium
 from seisops.physics.layer import absorbing
@@ -75,7 +76,7 @@ class Marching:
         self.spec = _spec(model, adjoint, runs_threaded(threads), source, measures)
         self.threads = {"nthreads": threads, "nthreads_nonaffine": threads_at_points}
         by_block = any(t.history is not None and t.history.block for t in self.terms.values())
-        self.block = min(nt, BLOCK) if by_block else nt
+        self.block = min(nt, BLOCK) if by_block or watching.shows_steps() else nt
 
     def __enter__(self) -> Marching:
         with quiet(), ExitStack() as stack:
@@ -120,8 +121,12 @@ class Marching:
             If the wavefield is not finite.
         """
         starts = range(0, self.nt, self.block)
-        for start in reversed(starts) if self.adjoint else starts:
-            self.run(start)
+        with watching.bar(self.nt, "time steps") if watching.shows_steps() else nullcontext() as moved_on:
+            for start in reversed(starts) if self.adjoint else starts:
+                watching.check_given_up()
+                self.run(start)
+                if moved_on is not None:
+                    moved_on(min(self.block, self.nt - start))
         if domain.anywhere(not all(np.isfinite(u).all() for u in self.space.waves.values())):
             raise FloatingPointError(
                 f"The wavefield of {self.model} grew beyond {self.model.dtype.name} within {self.nt} steps. Check that "

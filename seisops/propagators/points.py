@@ -16,6 +16,7 @@ from scipy.sparse import csr_matrix
 from scipy.special import i0
 
 from seisops.model import Model
+from seisops.units import hint_outside
 
 HALF_WIDTH = {"linear": 1, "sinc": 6}
 # The window parameter for half-width 6 in Hicks (2002), Geophysics 67, table 1.
@@ -136,6 +137,7 @@ def _check_inside(model: Model, positions: NDArray, cells: NDArray) -> None:
             f"{int(outside.sum())} of {len(positions)} points lie outside the model, the first at "
             f"{tuple(float(x) for x in first)} m; the model reaches from "
             f"{tuple(e[0] for e in model.extent)} to {tuple(e[1] for e in model.extent)} m."
+            f"{hint_outside(positions, model.extent)}"
         )
     if model.free_surface and np.any(cells[:, -1] < ON_NODE):
         raise ValueError(

@@ -9,6 +9,7 @@ import psutil
 from seisops.storage.base import History, Storage, Wave
 from seisops.storage.checkpointed import Checkpointed
 from seisops.storage.exact import Memory
+from seisops.storage.limit import limit
 
 # Part of the memory that is free when a background is first needed, which it may take.
 BUDGET_FRACTION = 0.5
@@ -21,7 +22,8 @@ class Auto(Storage):
     Parameters
     ----------
     budget : int, optional
-        Bytes; half of what is free when a background is first needed by default.
+        Bytes; by default half of what is free when a background is first needed, and no more than
+        ``so.config(memory=...)`` allows.
 
     Examples
     --------
@@ -34,7 +36,11 @@ class Auto(Storage):
 
     def chosen(self, wave: Wave, nsrc: int) -> Storage:
         """What to use for the backgrounds of `nsrc` shots."""
-        budget = BUDGET_FRACTION * psutil.virtual_memory().available if self.budget is None else self.budget
+        budget = self.budget
+        if budget is None:
+            allowed = limit()
+            budget = BUDGET_FRACTION * psutil.virtual_memory().available
+            budget = budget if allowed is None else min(allowed, budget)
         return Memory() if nsrc * wave.nbytes <= budget else Checkpointed()
 
     def history(self, wave: Wave) -> History:

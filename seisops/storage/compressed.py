@@ -10,12 +10,14 @@ from scipy.interpolate import BSpline, make_interp_spline
 
 from seisops.storage import buffers
 from seisops.storage.base import BLOCK, History, Storage, Wave
+from seisops.units import hertz
 
 # What an entry of an interpolation matrix may weigh before it is dropped.
 NEGLIGIBLE = 1e-7
 # How much above the Nyquist rate a spline needs its samples.
 OVERSAMPLING = 1.25
-
+# How far above half the sampling frequency of a march a frequency in kHz is never meant to be.
+IN_HERTZ = 3
 
 # Half of the last bit that bfloat16 keeps of a float32.
 HALF_BIT = np.uint32(1 << 15)
@@ -96,8 +98,25 @@ class Subsampled(Storage):
         if not self.fmax > 0:
             raise ValueError(f"fmax = {self.fmax} kHz is not positive.")
 
+    def check(self, wave: Wave) -> None:
+        """Refuse a highest frequency that can only be in Hz."""
+        nyquist = 0.5 / wave.h
+        if self.fmax > IN_HERTZ * nyquist:
+            raise ValueError(
+                f"fmax = {self.fmax:g} kHz is far above {nyquist:.3g} kHz, half the sampling frequency of the march. "
+                f"{hertz(self.fmax)}"
+            )
+
+    def lost(self, q: NDArray, dt: float) -> float:
+        """The part of the energy of what is kept of a source, series every `dt` ms, that lies above `fmax`."""
+        f = np.fft.rfftfreq(q.shape[-1], dt)
+        # What is kept is a second derivative in time.
+        energy = (f**2 * np.abs(np.fft.rfft(q.reshape(-1, q.shape[-1]).astype(np.float64)))) ** 2
+        return float(energy[:, f > self.fmax].sum() / max(energy.sum(), 1e-300))
+
     def factor(self, wave: Wave) -> int:
         """Steps of the march for one that is kept."""
+        self.check(wave)
         return max(1, int(0.5 / (OVERSAMPLING * self.fmax * wave.h)))
 
     def kept(self, wave: Wave) -> NDArray:

@@ -8,6 +8,7 @@ from seisops.storage.base import BLOCK, Storage, Wave
 from seisops.storage.checkpointed import Checkpointed
 from seisops.storage.compressed import Half
 from seisops.storage.exact import Disk, Memory
+from seisops.storage.limit import limit
 
 
 def table(wave: Wave, nsrc: int, chosen: Storage) -> str:
@@ -18,8 +19,10 @@ def table(wave: Wave, nsrc: int, chosen: Storage) -> str:
     for s in storages:
         mark = "*" if s is chosen else " "
         lines.append(f"{mark} {describe(s, wave):24} {size(nsrc * s.nbytes(wave)):>10}")
-    free = psutil.virtual_memory().available
+    free, allowed = psutil.virtual_memory().available, limit()
     lines.append(f"  {'free memory':24} {size(free):>10}   (* is what runs; so.config(storage=...) chooses)")
+    if allowed is not None:
+        lines.append(f"  {'allowed':24} {size(allowed):>10}   (so.config(memory=...))")
     return "\n".join(lines)
 
 
@@ -41,9 +44,14 @@ def check(wave: Wave, nsrc: int, chosen: Storage) -> None:
     MemoryError
         With the table.
     """
-    needed = nsrc * chosen.nbytes(wave) + BLOCK * wave.step_bytes
-    if needed > psutil.virtual_memory().available:
+    kept, allowed = nsrc * chosen.nbytes(wave), limit()
+    if kept + BLOCK * wave.step_bytes > psutil.virtual_memory().available:
         raise MemoryError(f"{describe(chosen, wave)} needs more than the free memory.\n{table(wave, nsrc, chosen)}")
+    if allowed is not None and kept > allowed:
+        raise MemoryError(
+            f"{describe(chosen, wave)} needs {size(kept)}, more than the {size(allowed)} that so.config(memory=...) "
+            f"allows. Allow more, or choose another storage.\n{table(wave, nsrc, chosen)}"
+        )
 
 
 def size(n: float) -> str:

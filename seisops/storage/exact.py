@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from tempfile import NamedTemporaryFile
 
 import numpy as np
@@ -68,6 +69,13 @@ class Disk(Storage):
     """
 
     folder: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.folder is not None and not Path(self.folder).is_dir():
+            raise FileNotFoundError(
+                f"There is no folder {str(self.folder)!r} to keep backgrounds in: make it first, "
+                f"Path({str(self.folder)!r}).mkdir(parents=True)."
+            )
 
     def history(self, wave: Wave) -> History:
         """A history of one shot."""

@@ -7,9 +7,9 @@ import networks_keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from network_survey import operators
 
 import seisops as so
+from seisops.scene import network_survey as operators
 
 NETWORKS = "Networks"
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 import unrolled_lsrtm
-from network_survey import operators
 
 import seisops as so
+from seisops.scene import network_survey as operators
 
 NETWORKS = "Networks and inversion"
 

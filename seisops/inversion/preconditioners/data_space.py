@@ -15,6 +15,7 @@ from seisops.arrays import real
 from seisops.geometry import Geometry
 from seisops.inversion.preconditioners.ramps import both_ends, rise
 from seisops.inversion.preconditioners.shotwise import ShotWise
+from seisops.units import check_velocity, hertz, warn_if_below
 
 
 def band_pass(geometry: Geometry, corners: ArrayLike, *, dtype: DTypeLike = "float32") -> ShotWise:
@@ -50,9 +51,11 @@ def band_pass(geometry: Geometry, corners: ArrayLike, *, dtype: DTypeLike = "flo
     """
     f = real(corners, "Corners")
     nyquist = 0.5 / geometry.dt
-    if f.shape != (4,) or np.any(np.diff(f) < 0) or not 0 <= f[0] < nyquist:
+    above = f.shape == (4,) and bool(np.any(f > 0)) and float(f[f > 0].min()) >= nyquist
+    if f.shape != (4,) or np.any(np.diff(f) < 0) or not 0 <= f[0] < nyquist or above:
+        hint = f" {hertz(float(f.max()))}" if above else ""
         raise ValueError(f"The corners of a band are four rising frequencies from 0 to {nyquist:g} kHz, half the "
-                         f"sampling frequency; got {f.tolist()}.")  # fmt: skip
+                         f"sampling frequency; got {f.tolist()}.{hint}")  # fmt: skip
     return ShotWise(partial(_filter, partial(_band, tuple(f))), geometry, name="BandPass", dtype=dtype)
 
 
@@ -162,6 +165,7 @@ def time_taper(geometry: Geometry, width: float, *, dtype: DTypeLike = "float32"
     [0.0, 0.5, 1.0, 0.5, 0.0]
     """
     t = geometry.time
+    warn_if_below(width, geometry.dt, "The width", "ms", "a sample")
     return ShotWise(partial(_same_weights, both_ends(t, 0.0, t[-1], width, "ms")), geometry, name="Taper", dtype=dtype)
 
 
@@ -274,6 +278,9 @@ def _power_law(order: float, f: NDArray) -> NDArray:
 def _direct_wave(weights, name, rec, src, velocity, t0, taper, dtype) -> ShotWise:
     if not velocity > 0:
         raise ValueError(f"The velocity of a mute must be positive, got {velocity} km/s.")
+    check_velocity("The velocity of the mute", velocity, f"velocity={velocity / 1000:.4g}")
+    warn_if_below(t0, rec.dt, "The time t0", "ms", "a sample")
+    warn_if_below(taper, rec.dt, "The taper", "ms", "a sample")
     if not taper >= 0:
         raise ValueError(f"The taper of a mute is 0 or more, got {taper} ms.")
     return ShotWise(partial(_mute, weights, velocity, t0, taper), rec, src, name=name, dtype=dtype)

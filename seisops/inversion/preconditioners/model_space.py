@@ -13,6 +13,7 @@ from seisops.arrays import real
 from seisops.execution.shots import map_shots
 from seisops.inversion.preconditioners.ramps import both_ends, rise
 from seisops.model import Model
+from seisops.units import warn_if_below
 
 
 def depth_scaling(model: Model, power: float = 0.5) -> LinearOperator:
@@ -73,6 +74,7 @@ def top_mute(model: Model, depth: ArrayLike, *, taper: float = 0.0) -> LinearOpe
     depth = real(depth, "A depth")
     if depth.shape not in ((), model.shape[:-1]):
         raise ValueError(f"The depth of the mute is one number or {model.shape[:-1]}, got shape {depth.shape}.")
+    warn_if_below(float(depth.max()) - model.origin[-1], model.spacing[-1], "A mute", "m", "a cell")
     weights = rise(_positions(model)[-1], depth[..., None], depth[..., None] + taper)
     if not np.any(weights):
         raise ValueError(f"A mute down to {depth.max():g} m leaves nothing of a model that ends at "
@@ -105,6 +107,7 @@ def taper(model: Model, width: float) -> LinearOperator:
     >>> (M @ np.ones(model.shape))[[0, 5, 10], 0].round(1).tolist()
     [0.0, 0.5, 1.0]
     """
+    warn_if_below(width, min(model.spacing), "A taper", "m", "a cell")
     weights = np.ones(model.shape)
     for x, (low, high) in list(zip(_positions(model), model.extent, strict=True))[:-1]:
         weights = weights * both_ends(x, low, high, width, "m")
@@ -140,6 +143,8 @@ def smoothing(model: Model, length: ArrayLike) -> LinearOperator:
     [0.0, 0.2, 0.2, 0.2, 0.2, 0.2, 0.0]
     """
     lengths = np.broadcast_to(real(length, "A length"), (model.ndim,))
+    for x, h in zip(lengths, model.spacing, strict=True):
+        warn_if_below(float(x), h, "An average", "m", "a cell")
     cells = [2 * round(x / (2 * h) - 1e-9) + 1 for x, h in zip(lengths, model.spacing, strict=True)]
     if any(c > n for c, n in zip(cells, model.shape, strict=True)):
         raise ValueError(f"An average over {cells} cells is longer than the model, {model.shape}.")
