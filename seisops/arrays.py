@@ -35,4 +35,6 @@ def own(x: ArrayLike, dtype: np.dtype | None = None) -> NDArray:
 
 def number(x):
     """A scalar as one of Python's, whose products do not overflow or round as those of a small type of NumPy's do."""
+    if isinstance(x, (str, bytes)):
+        raise TypeError(f"An operator is multiplied by numbers, arrays and operators, not by {x!r}.")
     return x.item() if isinstance(x, np.generic) else x

@@ -7,7 +7,7 @@ import pylops
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from zoo import DOT, ROUNDING, error, random, world
+from zoo import DOT, ROUNDING, error, operator, random, world
 
 import seisops as so
 from seisops import checks
@@ -513,3 +513,14 @@ def test_a_real_operator_of_pylops_takes_complex_wavefields_whole():
     expected = w.M @ rotated.real + 1j * (w.M @ rotated.imag)
     assert error(np.abs(op @ w.q.ravel() - expected) + 1, np.ones(len(expected))) <= ROUNDING
     assert checks.dot_test(op, verbose=False) <= DOT["float64"]
+
+
+def test_scalars_of_small_types_do_not_overflow():
+    F, x = operator("Pr A Ps.H"), random(operator("Pr A Ps.H").dims)
+    assert error((np.int8(17) * (np.int8(17) * F)) @ x, 289 * (F @ x)) <= ROUNDING
+    assert error((F / np.int8(3)) @ x, (F @ x) / 3) <= ROUNDING
+    a, b = np.float32(0.1), np.float32(0.3)
+    assert error((a * (b * F)) @ x, float(a) * float(b) * (F @ x)) <= ROUNDING
+    for product in (lambda: F * "2", lambda: "2" * F):
+        with pytest.raises(TypeError, match="multiplied by numbers, arrays and operators, not by '2'"):
+            product()

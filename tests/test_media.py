@@ -305,8 +305,9 @@ def test_surveys_of_a_medium(name):
     J = w.F.jacobian(w.q, wrt=w.wrt)
     assert error(w.F[1] @ w.q[1], (w.F @ w.q)[1]) <= ROUNDING
     assert error(J[0] @ w.dp, (J @ w.dp)[0]) <= ROUNDING
-    W = so.Encoding(random((1, 2)))
-    assert_adjoint(W @ w.F)
+    spread = so.Geometry(np.stack([w.rec.positions[0]] * 2), dt=2.0, t=w.rec.t)
+    G = so.modeling(w.model, w.src, spread)
+    assert error((so.Encoding([[1.0, -0.5]]) @ G) @ w.q, ((G @ w.q)[0] - 0.5 * (G @ w.q)[1])[None]) <= INTEGRATED
     whole = so.aperture(w.F, 1000.0)
     assert error(whole @ w.q, w.F @ w.q) <= ROUNDING
     assert error(whole.jacobian(w.q, wrt=w.wrt).H @ w.d, J.H @ w.d) <= ROUNDING

@@ -354,3 +354,10 @@ def test_gradients_of_an_aperture_in_other_processes(wide):
 def test_one_shot_without_its_axis(wide):
     limited_F = limited(wide.F)
     assert error(limited_F[1] @ wide.q[1], (limited_F @ wide.q)[1]) <= ROUNDING
+
+
+def test_a_background_of_the_whole_model_is_refused(wide):
+    S = so.Scattering(wide.model, wide.rec, wide.A @ wide.Ps.H, wide.q)
+    op = S.jacobian(random(S.dims))
+    with pytest.raises(NotImplementedError, match="a wavefield of the whole model for its background"):
+        _ = so.aperture(op, BUFFER) @ random(op.dims)

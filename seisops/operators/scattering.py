@@ -119,6 +119,11 @@ class Scattering(SurveyOperator):
         return self._like(model, self.geometry, self.op and tree.at(self.op, model), self.x)
 
     def within(self, window):
+        if self.op is None:
+            raise NotImplementedError(
+                f"{self} has a wavefield of the whole model for its background: an aperture takes parts of products "
+                "that march theirs, such as so.Jacobian(F, q)."
+            )
         return self._like(window.model, self.geometry, *placed(self.op, self.x, window))
 
     def __getitem__(self, index: ShotIndex) -> Scattering:

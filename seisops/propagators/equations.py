@@ -42,20 +42,30 @@ def strip_cells(absorb: int, order: int, contiguous: bool, deep: int = 1) -> int
 
 
 class Side(SubDomain):
-    """A strip of `thickness` cells at one side of the padded grid; "whole" takes all of the axis."""
+    """A strip of `thickness` cells at one side of the padded grid; "whole" takes all of the axis.
 
-    def __init__(self, axis: int, side: str, thickness: int, grid: Grid, turn: int = 0) -> None:
+    One that stands `apart` has dimensions of its own along the other axes too, so that Devito runs it in loops of its
+    own: in those of the whole grid it would change what the next nodes still read.
+    """
+
+    def __init__(
+        self, axis: int, side: str, thickness: int, grid: Grid, turn: int = 0, *, apart: bool = False
+    ) -> None:  # fmt: skip
         self.name, self.axis, self.side, self.thickness, self.turn = f"{side}{axis}_{turn}", axis, side, thickness, turn
+        self.apart = apart
         super().__init__(grid=grid)
 
     def define(self, dimensions):
         along = dimensions[self.axis]
+        others = {
+            d: SubDimension.middle(f"i{d.name}{self.axis}{self.turn}", d, 0, 0) if self.apart else d for d in dimensions
+        }
         if self.side == "whole":
-            return {d: d for d in dimensions}
+            return others
         make = {"left": SubDimension.left, "right": SubDimension.right}[self.side]
         # By the name of its dimension Devito tells a strip from one of another turn.
         strip = make(f"i{along.name}{self.turn}", along, self.thickness)
-        return {d: strip if d is along else d for d in dimensions}
+        return others | {along: strip}
 
     def within(self, shape: tuple[int, ...], part: tuple[slice, ...]) -> tuple[slice, ...]:
         """The strip of a padded grid of `shape` in an array of the `part` of it."""
@@ -105,7 +115,8 @@ class Functions:
         Devito may run what stands in the same strips in one loop, whatever it reads of its neighbours: what takes
         differences of a memory has strips of a later `turn`.
         """
-        return [Side(axis, side, self.widths[axis], self.grid, turn) for side in self.names[axis]]
+        apart = any(not f.second and f.strip is None for f in self.scheme.fields)
+        return [Side(axis, side, self.widths[axis], self.grid, turn, apart=apart) for side in self.names[axis]]
 
     def all(self) -> Iterator[Function]:
         """Every function."""
@@ -230,14 +241,22 @@ def _leading(scheme: Scheme) -> list:
 
 
 def _turns(scheme: Scheme) -> dict[Stage, int]:
-    """When the stages of strips may run: after those whose memories they take differences of."""
-    last: dict[str, int] = {}
+    """When the stages of strips may run: after those that change what they read, or read what they change.
+
+    Of one turn those that touch the same nodes alone; a difference touches its neighbours. What is read of a field of
+    second order is another level than what is changed.
+    """
+    changed: dict[str, int] = {}
+    read: dict[str, int] = {}
     turns = {}
     for stage in (s for s in scheme.stages if s.strip is not None):
-        turns[stage] = max(
-            (last.get(t.field, 0) + any(isinstance(o, Difference) for o in t.operations) for t in stage.terms),
-            default=0,
-        )
-        if scheme.field(stage.target).strip is not None:
-            last[stage.target] = turns[stage]
+        beside = {t.field: any(isinstance(o, Difference) for o in t.operations) for t in stage.terms}
+        after = [changed.get(name, 0) + wide for name, wide in beside.items()]
+        after += [changed.get(stage.target, 0), read.get(stage.target, 0)]
+        turns[stage] = max(after)
+        for name, wide in beside.items():
+            if name not in scheme.second:
+                read[name] = max(read.get(name, 0), turns[stage] + wide)
+        if stage.target not in scheme.second:
+            changed[stage.target] = max(changed.get(stage.target, 0), turns[stage])
     return turns
