@@ -42,7 +42,7 @@ def save(path: str | Path, **things) -> None:
     >>> so.save(name, model=model, src=src, q=so.ricker(src, f0=0.02), f0=0.02)
     >>> run = so.load(name)
     >>> run["src"] == src, run["model"], run["f0"]
-    (True, Model(51 x 41, spacing 10 x 10 m, v 2-2 km/s, dt 2.418 ms, CPML 10 cells, float32), 0.02)
+    (True, Model(51 x 41, spacing 10 x 10 m, v 2-2 km/s, dt 2.521 ms, CPML 10 cells, float32), 0.02)
     """
     path = _checked(path)
     for name, thing in things.items():

@@ -76,6 +76,27 @@ def test_frequency_bands(tmp_path):
     assert before > after[0] > after[1] > 0
 
 
+def figures(said, words):
+    """The numbers of the line that begins with some words."""
+    line = next(line for line in said.splitlines() if line.strip().startswith(words))
+    return [float(x) for x in re.findall(r"\d+\.\d+", line)]
+
+
+def test_elastic_inversion(tmp_path):
+    said = run("elastic_fwi", tmp_path, "--shots", "2", "--iterations", "2", "--cells", "41", "31")
+    for name in ("vp", "vs"):
+        before, after = figures(said, f"relative error of {name}")
+        assert 0 < after < before
+
+
+def test_own_equation(tmp_path):
+    said = run("own_equation", tmp_path, "--shots", "4", "--iterations", "3", "--cells", "41", "41")
+    assert figures(said, "Taylor test") == pytest.approx([1, 2], abs=0.05)
+    for name in ("epsilon", "sigma"):
+        before, after = figures(said, f"relative error of {name}")
+        assert 0 < after < before
+
+
 def test_field_workflow(tmp_path):
     said = run("field_workflow", tmp_path, "--shots", "2", "--cells", "61", "41")
     assert "Shots(2 shots x 30 points" in said

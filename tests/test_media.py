@@ -64,6 +64,8 @@ SOLIDS_3D = {
 every = pytest.mark.parametrize("name", EARTHS)
 solids = pytest.mark.parametrize("name", ["density", "VTI", "attenuating", "elastic", "water over rock"])
 single = pytest.mark.parametrize("name", ["density", "VTI", "attenuating", "elastic"])
+# Where a law asks nothing of a medium but that it is one, a leapfrog and fields changed in place stand for all.
+two = pytest.mark.parametrize("name", ["density", "elastic"])
 # A volume source is integrated over time: a sum over the whole record, of which most cancels.
 INTEGRATED = 1e-11
 
@@ -180,7 +182,7 @@ STRESSES = {
 
 
 @pytest.mark.parametrize("components", COMPONENTS | STRESSES)
-@single
+@two
 def test_adjoint_of_components(name, components):
     if name != "elastic" and components in STRESSES:
         with pytest.raises(ValueError, match=r"has no component 'xz?x?'; it has .*x, z"):
@@ -191,7 +193,7 @@ def test_adjoint_of_components(name, components):
     assert np.linalg.norm(F @ random(F.dims)) > 0
 
 
-@every
+@solids
 def test_adjoint_of_derivatives(name):
     w = world(name)
     J = w.F.jacobian(w.q, wrt=w.wrt)
@@ -220,7 +222,7 @@ def test_derivatives_in_all_parameters_of_every_product(name):
         assert_slopes(lambda p, op=op, x=x: op.at(**w.at(p)) @ x, op.jacobian(x, wrt=w.wrt), w.stacked, dm=w.dp)
 
 
-@single
+@two
 def test_second_derivatives(name):
     w = world(name)
     J = w.F.jacobian(w.q, wrt=w.wrt)
@@ -264,7 +266,7 @@ def test_linearisation_gives_both_gradients_in_the_marches_of_one(name, counted)
     assert error(found[1], w.F.jacobian(w.q, wrt=w.wrt).H @ w.d) <= ROUNDING
 
 
-@single
+@two
 def test_inversion_in_every_parameter(name):
     w = world(name)
     d = 0.5 * (w.F @ w.q)
@@ -281,7 +283,7 @@ def test_inversion_in_every_parameter(name):
 
 
 @pytest.mark.parametrize("storage", [so.storage.Checkpointed(1), so.storage.Disk(), so.storage.Half()], ids=repr)
-@pytest.mark.parametrize("name", ["density", "elastic"])
+@two
 def test_storages(name, storage):
     w = world(name)
     with so.config(storage=so.storage.Memory()):
@@ -298,7 +300,7 @@ def test_storages(name, storage):
     assert str(storage).split("(")[0] in str(kept.memory(verbose=False))
 
 
-@single
+@two
 def test_surveys_of_a_medium(name):
     """Shots, encoding, apertures, extended sources, stacks and other processes."""
     w = world(name)
