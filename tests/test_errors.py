@@ -372,8 +372,11 @@ def test_jacobian_of_what_is_constant():
 
 
 def test_derivative_with_respect_to_something_else():
-    with raises(ValueError, "with respect to 'm', not 'rho'"):
-        so.Jacobian(operator("Pr A Ps.H"), world("2d").q, wrt="rho")
+    F, q = operator("Pr A Ps.H"), world("2d").q
+    with raises(ValueError, r"Acoustic has no parameter 'rho': derivatives are with respect to m \(.*\), v \(velocity"):
+        so.Jacobian(F, q, wrt="rho")
+    with raises(ValueError, r"one or several of m .*, each once; got \('m', 'v'\)"):
+        so.Jacobian(F, q, wrt=("m", "v"))
 
 
 def test_models_of_different_grids():
