@@ -63,7 +63,7 @@ class Radar(Medium):
         return staggered_step(spacing, order)
 
 
-WRT = ("epsilon", "sigma")
+WRT, F0 = ("epsilon", "sigma"), 0.1  # GHz
 
 
 def survey(model: so.Model, n: int, spacing: float) -> tuple[so.Geometry, so.Geometry]:
@@ -79,9 +79,6 @@ def survey(model: so.Model, n: int, spacing: float) -> tuple[so.Geometry, so.Geo
             so.Geometry(np.broadcast_to(points, (n, *points.shape)), dt=0.8, t=t))  # fmt: skip
 
 
-F0 = 0.1  # GHz
-
-
 def modeling(model: so.Model, src: so.Geometry, rec: so.Geometry):
     """Records of the electric field from currents along y."""
     Pr, Ps = (so.Projection(model, g, component="Ey") for g in (rec, src))
@@ -94,8 +91,8 @@ def check() -> None:
     shape = (17, 15)
     model = so.Model(physics=Radar(), epsilon=rng.uniform(4, 6, shape), sigma=rng.uniform(2, 8, shape), spacing=0.1,
                      absorb=4, space_order=4, dtype="float64")  # fmt: skip
-    src, rec = (so.Geometry(rng.uniform(0.2, 1.2, (1, n, 2)), dt=0.5, t=20.0) for n in (1, 3))
-    F, q = modeling(model, src, rec), rng.standard_normal((1, 1, src.nt))
+    src, rec = (so.Geometry(rng.uniform(0.2, 1.2, (1, n, 2)), dt=0.8, t=40.0) for n in (1, 3))
+    F, q = modeling(model, src, rec), so.ricker(src, F0)
     J = F.jacobian(q, wrt=WRT)
     so.checks.dot_test(F)
     so.checks.dot_test(J)

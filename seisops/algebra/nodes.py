@@ -75,6 +75,11 @@ class Adjoint(Node):
         self.parts, self.takes, self.gives, self.sampled = (op,), op.gives, op.takes, op.sampled[::-1]
         self.propagates = op.propagates
 
+    @property
+    def knows_shots(self) -> bool:
+        """Whether the operator does."""
+        return self.op.knows_shots
+
     def rebuild(self, parts):
         return Adjoint(*parts)
 
