@@ -53,7 +53,7 @@ class EarthModel(nn.Module):
         for name, (low, high) in (bounds or {}).items():
             for side, bound in (("low", low), ("high", high)):
                 self.register_buffer(f"{side}_{name}", torch.as_tensor(bound, dtype=self.values[name].dtype))
-            x, low, high = self.values[name], self._bound("low", name), self._bound("high", name)
+            x, low, high = self.values[name].detach(), self._bound("low", name), self._bound("high", name)
             if bool(((x < low) | (x > high)).any()):
                 raise ValueError(
                     f"The bounds of {name} exclude where it starts, {float(x.min()):.4g} to {float(x.max()):.4g}."

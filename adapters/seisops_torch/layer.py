@@ -150,7 +150,9 @@ def _model(own: _Traits, given: dict[str, Tensor], device: torch.device) -> Tens
     """The parameters of the medium as one tensor in the operator's precision, None where none is given."""
 
     def ready(value: Tensor) -> Tensor:
-        return torch.as_tensor(value).to(device=device, dtype=own.model_dtype)
+        # A model's own arrays cannot be written to, which torch wants of what it shares memory with.
+        value = value if isinstance(value, Tensor) else torch.tensor(value)
+        return value.to(device=device, dtype=own.model_dtype)
 
     def join(parts: list) -> Tensor:
         return torch.stack(torch.broadcast_tensors(*map(ready, parts)), -len(own.model_shape))
