@@ -9,12 +9,31 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 import pylops
-from lsrtm import Progress
 from pylops.optimization.basic import CGLS
+from pylops.optimization.callback import Callbacks
+from tqdm import tqdm
 
 import seisops as so
 from seisops import preconditioners as pre
 from seisops.scene import arguments, relative_error, save, scene
+
+
+class Progress(Callbacks):
+    """A bar with the relative residual, which it also keeps."""
+
+    def __init__(self, name: str, d) -> None:
+        self.name, self.norm, self.residuals = name, np.linalg.norm(d), [1.0]
+
+    def on_run_begin(self, solver, x) -> None:
+        self.bar = tqdm(total=solver.niter, desc=self.name, bar_format="{desc} {bar:30} {n_fmt}/{total_fmt} {postfix}")
+
+    def on_step_end(self, solver, x) -> None:
+        self.residuals.append(float(np.linalg.norm(solver.s) / self.norm))
+        self.bar.set_postfix_str(f"residual {self.residuals[-1]:.3f}")
+        self.bar.update()
+
+    def on_run_end(self, solver, x) -> None:
+        self.bar.close()
 
 
 def main() -> None:
