@@ -10,10 +10,33 @@ import time
 
 import matplotlib.pyplot as plt
 import numpy as np
-from fwi import invert
+from scipy.optimize import minimize
+from tqdm import tqdm
 
 import seisops as so
 from seisops.scene import parser, relative_error, save, scene
+
+
+def invert(F, q, d, m, bounds, iterations: int, name: str) -> tuple[np.ndarray, list[float]]:
+    """L-BFGS-B from `m`; the model it ends in and the misfit of every iteration, relative to the first."""
+    first, _ = so.fwi(F.at(m=m), q, d)
+    values = [1.0]
+
+    def objective(x):
+        value, gradient = so.fwi(F.at(m=x), q, d)
+        return value / first, gradient.ravel() / first
+
+    with tqdm(total=iterations, desc=name) as bar:
+
+        def show(intermediate_result):
+            values.append(float(intermediate_result.fun))
+            bar.set_postfix_str(f"misfit {values[-1]:.4f}")
+            bar.update()
+
+        options = {"maxiter": iterations, "maxcor": 10, "ftol": 0, "gtol": 0}
+        found = minimize(objective, m.ravel(), jac=True, method="L-BFGS-B", bounds=bounds, callback=show,
+                         options=options)  # fmt: skip
+    return found.x.reshape(m.shape), values
 
 
 def smoother(v: np.ndarray, sigma: float, free: np.ndarray) -> np.ndarray:
