@@ -213,8 +213,11 @@ def _cpu() -> tuple:
 def _sources() -> str:
     """The text that makes equations of a scheme: edited, it makes others of the same."""
     here = Path(__file__).parent
-    names = ("couplings", "domain", "equations", "kernels")
-    return hashlib.sha256(b"".join((here / f"{n}.py").read_bytes() for n in names)).hexdigest()
+    files = [
+        *sorted((here / "couplings").glob("*.py")),
+        *(here / f"{n}.py" for n in ("domain", "equations", "kernels")),
+    ]
+    return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
 
 
 def _load(path: Path) -> Operator | None:

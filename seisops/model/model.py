@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from math import floor, log10
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seisops.arrays import real
-from seisops.cards import card
 from seisops.grid import Grid
-from seisops.notices import ReflectingWarning, warn
+from seisops.model import checks, words
 from seisops.physics import Medium, medium_of
 from seisops.physics.coefficients import evaluate, function, moved
-from seisops.units import check_time_step, check_velocity, warn_of_other_name, warn_of_slownesses
+from seisops.units import warn_of_other_name, warn_of_slownesses
 
 VMAX_MARGIN = 1.1
 
@@ -24,22 +21,6 @@ VMAX_MARGIN = 1.1
 def _freeze(array: NDArray) -> NDArray:
     array.flags.writeable = False
     return array
-
-
-def _per_axis(value: ArrayLike, ndim: int, name: str) -> tuple[float, ...]:
-    given = real(value, name)
-    if given.shape not in ((), (1,), (ndim,)):
-        raise ValueError(f"{name} takes one value or one for each of the {ndim} axes, got {given.tolist()}.")
-    values = tuple(float(x) for x in np.broadcast_to(given, (ndim,)))
-    if not np.all(np.isfinite(values)):
-        raise ValueError(f"{name} must be finite, got {values}.")
-    return values
-
-
-def _round_down(x: float) -> float:
-    """Four significant digits, never more than `x`: a time step that prints well."""
-    unit = 10.0 ** (floor(log10(x)) - 3)
-    return floor(x / unit * (1 + 1e-12)) * unit
 
 
 class Model(Grid):
@@ -130,48 +111,19 @@ class Model(Grid):
                 f"{type(self.medium).__name__} needs {', '.join(sorted(missing))} too: {self.medium.words}."
             )
         self.shape = next(iter(self._parameters.values())).shape
-        self._check_shapes()
+        checks.check_shapes(self)
         self.medium.check(self._parameters)
-        self.spacing = _per_axis(spacing, self.ndim, "spacing")
-        if min(self.spacing) <= 0:
-            raise ValueError(f"Grid spacing must be positive, got {self.spacing} m.")
-        self.origin = _per_axis(0.0 if origin is None else origin, self.ndim, "origin")
-        if np.ndim(absorb):
-            raise TypeError(f"absorb is one number of cells for all sides, got {absorb}: write absorb={max(absorb)}.")
-        if absorb < 0 or int(absorb) != absorb:
-            raise ValueError(f"absorb is a number of cells, 0 or more; got {absorb}.")
-        if absorb == 0:
-            warn(
-                "absorb=0 leaves the absorbing layer out: all edges reflect. Its 10 cells are the default.",
-                ReflectingWarning,
-            )
-        if space_order < 2 or space_order % 2:
-            raise ValueError(f"space_order must be even and at least 2, got {space_order}.")
-        self.absorb, self.space_order = int(absorb), int(space_order)
+        self.spacing = checks.spacing(spacing, self.ndim)
+        self.origin = checks.per_axis(0.0 if origin is None else origin, self.ndim, "origin")
+        self.absorb, self.space_order = checks.layer(absorb), checks.order(space_order)
         self.free_surface, self.correct_dispersion = bool(free_surface), bool(correct_dispersion)
-        if self.free_surface and not self.medium.free_surface:
-            raise NotImplementedError(
-                f"{type(self.medium).__name__} knows no free surface: leave free_surface=True out, and put some cells "
-                "of a fluid of small density on top where the surface matters."
-            )
-        if self.free_surface and self.shape[-1] <= self.space_order:
-            raise ValueError(
-                f"A free surface needs more than space_order = {self.space_order} grid points in depth; "
-                f"the model has {self.shape[-1]}. Refine the grid or lower space_order."
-            )
-        self._check_units(parameters)
+        checks.check_free_surface(self)
+        checks.check_units(self, parameters)
         if "m" in parameters:
             warn_of_slownesses(self._parameters["m"])
-        if vmax is not None:
-            check_velocity("vmax", float(vmax), f"vmax={float(vmax) / 1000:.4g}")
-        self.vmax = float(vmax) if vmax is not None else VMAX_MARGIN * self.fastest
-        if not (np.isfinite(self.vmax) and self.vmax > 0):
-            raise ValueError(f"vmax must be positive, got {self.vmax} km/s.")
-        self.dt = float(dt) if dt is not None else _round_down(self._stable_step(self.vmax))
-        if not (np.isfinite(self.dt) and self.dt > 0):
-            raise ValueError(f"dt must be positive, got {self.dt} ms.")
-        check_time_step(self.dt, self._stable_step(self.vmax))
-        self._check_speed()
+        self.vmax = checks.fastest(vmax, VMAX_MARGIN * self.fastest)
+        self.dt = checks.time_step(dt, self.stable_step(self.vmax))
+        checks.check_speed(self)
         # What was warned of, in all models of this grid.
         self.told: set = set()
         self._frozen = True
@@ -236,6 +188,10 @@ class Model(Grid):
         """The fastest speed, km/s."""
         return float(self.medium.evaluate(self.medium.speed, self._parameters).max())
 
+    def stable_step(self, velocity: float) -> float:
+        """The longest stable time step at a velocity, ms."""
+        return self.medium.stable_step(self.spacing, self.space_order) / velocity
+
     # ------------------------------------------------------------------ other models
 
     def at(self, **parameters: ArrayLike) -> Model:
@@ -257,12 +213,12 @@ class Model(Grid):
         for name, x in parameters.items():
             x = np.asarray(x)
             if x.size != self.size or x.shape not in (self.shape, (x.size,)):
-                raise ValueError(f"{self._title(name)} has shape {x.shape}, the model has {self.shape}.")
+                raise ValueError(f"{checks.title(self, name)} has shape {x.shape}, the model has {self.shape}.")
             shaped[name] = x.reshape(self.shape)
         other = self._with(_parameters=self._parameters | self._canonical(shaped, self._parameters))
         other.medium.check(other._parameters)
-        other._check_units(shaped)
-        other._check_speed()
+        checks.check_units(other, shaped)
+        checks.check_speed(other)
         for name in shaped.keys() & {"m", "v"}:
             warn_of_other_name(name, shaped[name], self, other)
         return other
@@ -295,12 +251,6 @@ class Model(Grid):
         for x in self._parameters.values():
             _freeze(x)
 
-    # ------------------------------------------------------------------ what is checked
-
-    def _title(self, name: str) -> str:
-        known = self.medium.parameters | self.medium.spellings
-        return f"The {known[name].title}" if name in known else name
-
     def _canonical(
         self, given: Mapping[str, ArrayLike], known: Mapping[str, NDArray] | None = None
     ) -> dict[str, NDArray]:
@@ -314,52 +264,5 @@ class Model(Grid):
         meant = {self.medium.spellings[n].of if n in self.medium.spellings else n for n in given}
         return given | {n: np.full(shape, x) for n, x in optional.items() if n not in meant}
 
-    def _check_units(self, given: Mapping[str, ArrayLike]) -> None:
-        slowness = "those of s²/m² are m=1e6 * m" if "m" in given else "divide by 1000, such as v=v / 1000"
-        check_velocity("The fastest velocity", self.fastest, slowness)
-
-    def _check_shapes(self) -> None:
-        for name, x in self._parameters.items():
-            if x.shape != self.shape:
-                raise ValueError(f"{self._title(name)} has shape {x.shape}, other parameters have {self.shape}.")
-
-    def _stable_step(self, velocity: float) -> float:
-        return self.medium.stable_step(self.spacing, self.space_order) / velocity
-
-    def _check_speed(self) -> None:
-        limit, fastest = self._stable_step(1.0) / self.dt, self.fastest
-        if fastest > limit * (1 + 1e-5):
-            raise ValueError(
-                f"The fastest velocity, {fastest:.4g} km/s, is above {limit:.4g} km/s, the stability limit of the "
-                f"time step {self.dt:.4g} ms. Make the model with Model(..., vmax={fastest * 1.02:.3g}) "
-                f"or Model(..., dt={_round_down(self._stable_step(fastest)):.4g})."
-            )
-
-    def _repr_html_(self) -> str:
-        known = self.medium.parameters | self.medium.spellings
-        shown = [*self._parameters, *(n for n, s in self.medium.spellings.items() if s.of in self._parameters)]
-        rows = [(n, f"{getattr(self, n).min():.4g} to {getattr(self, n).max():.4g} {known[n].unit}") for n in shown]
-        axes = "xz" if self.ndim == 2 else "xyz"
-        rows += [
-            (axis, f"{n} points every {d:g} m, from {low:g} to {high:g} m")
-            for axis, n, d, (low, high) in zip(axes, self.shape, self.spacing, self.extent, strict=True)
-        ]
-        edges = f"{self.absorb} cells of CPML" + (", free surface" if self.free_surface else "")
-        rows += [("time step", f"{self.dt:.4g} ms, for {self.vmax:.4g} km/s at most"), ("edges", edges)]
-        return card(f"Model, {type(self.medium).__name__}, {self.dtype.name}", rows)
-
-    def __repr__(self) -> str:
-        def by(values):
-            return " x ".join(f"{x:g}" for x in values)
-
-        # A parameter as most users know it.
-        shown = {spelling.of: name for name, spelling in self.medium.spellings.items() if spelling.known}
-        known = self.medium.parameters | self.medium.spellings
-        names = [shown.get(name, name) for name in self._parameters]
-        values = ((name, getattr(self, name), known[name].unit) for name in names)
-        ranges = ", ".join(f"{name} {x.min():.4g}-{x.max():.4g} {unit}" for name, x, unit in values)
-        top = ", free surface" if self.free_surface else ""
-        return (
-            f"Model({by(self.shape)}, spacing {by(self.spacing)} m, {ranges}, "
-            f"dt {self.dt:.4g} ms, CPML {self.absorb} cells{top}, {self.dtype.name})"
-        )
+    _repr_html_ = words.html
+    __repr__ = words.line
