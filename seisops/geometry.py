@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
 from math import floor
 
 import numpy as np
@@ -165,12 +167,12 @@ class Geometry:
         """Number of shots."""
         return len(self.positions)
 
-    @property
+    @cached_property
     def counts(self) -> tuple[int, ...]:
         """Number of points of every shot."""
-        return tuple(len(p) for p in self.positions)
+        return tuple(map(len, self.positions))
 
-    @property
+    @cached_property
     def ragged(self) -> bool:
         """True if the shots differ in their number of points."""
         return len(set(self.counts)) > 1
@@ -190,7 +192,7 @@ class Geometry:
         """The shot axis of every array of this survey: (nsrc,), or () for the one shot `geometry[i]`."""
         return () if self.single else (self.nsrc,)
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Shape of the data."""
         if self.ragged:
@@ -205,19 +207,18 @@ class Geometry:
     def split(self, d: ArrayLike) -> list[NDArray]:
         """Split flat or shaped data into the record (npoint, nt) of every shot."""
         d = np.asarray(d)
-        sizes = [n * self.nt for n in self.counts]
-        if d.size != sum(sizes):
-            raise ValueError(f"The data have {d.size} samples, {self} has {sum(sizes)}.")
-        parts = np.split(d.reshape(-1), np.cumsum(sizes)[:-1])
-        return [p.reshape(-1, self.nt) for p in parts]
+        total = sum(self.counts)
+        if d.size != total * self.nt:
+            raise ValueError(f"The data have {d.size} samples, {self} has {total * self.nt}.")
+        rows, ends = d.reshape(total, self.nt), accumulate(self.counts)
+        return [rows[end - n : end] for n, end in zip(self.counts, ends, strict=True)]
 
     def join(self, shots: Sequence[ArrayLike]) -> NDArray:
         """Join shot records into data of `shape`, the inverse of :meth:`split`."""
-        shots = [np.asarray(s) for s in shots]
-        expected = [(n, self.nt) for n in self.counts]
-        if [s.shape for s in shots] != expected:
-            raise ValueError(f"The records have shapes {[s.shape for s in shots]}, {self} expects {expected}.")
-        return np.concatenate([s.reshape(-1) for s in shots]).reshape(self.shape)
+        shapes, expected = [np.shape(s) for s in shots], [(n, self.nt) for n in self.counts]
+        if shapes != expected:
+            raise ValueError(f"The records have shapes {shapes}, {self} expects {expected}.")
+        return np.concatenate(shots).reshape(self.shape)
 
     def resampled(self, dt: float) -> Geometry:
         """Sample the same points for as long every `dt` ms; :func:`seisops.resample` does it to the data."""
@@ -227,7 +228,8 @@ class Geometry:
 
     def _copy(self, **changes) -> Geometry:
         other = object.__new__(Geometry)
-        other.__dict__.update(self.__dict__ | changes)
+        said = {name: getattr(self, name) for name in ("positions", "single", "dt", "nt", "t")}
+        other.__dict__.update(said | changes)
         return other
 
     def __setstate__(self, state: dict) -> None:

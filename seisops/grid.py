@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from math import prod
+
 import numpy as np
 from numpy.typing import NDArray
 
 
 class Grid:
-    """What of a model is geometry alone.
+    """What of a model is geometry alone; it never changes.
 
     Attributes
     ----------
@@ -25,17 +28,17 @@ class Grid:
     absorb: int
     free_surface: bool
 
-    @property
+    @cached_property
     def ndim(self) -> int:
         """Number of space axes, 2 or 3."""
         return len(self.shape)
 
-    @property
+    @cached_property
     def size(self) -> int:
         """Number of its nodes."""
-        return int(np.prod(self.shape))
+        return prod(self.shape)
 
-    @property
+    @cached_property
     def pad_widths(self) -> tuple[tuple[int, int], ...]:
         """Cells of the layer before and after every axis."""
         widths = [(self.absorb, self.absorb)] * self.ndim
@@ -43,17 +46,17 @@ class Grid:
             widths[-1] = (0, self.absorb)
         return tuple(widths)
 
-    @property
+    @cached_property
     def padded_shape(self) -> tuple[int, ...]:
         """Shape of a wavefield: the grid with its absorbing layer."""
         return tuple(n + a + b for n, (a, b) in zip(self.shape, self.pad_widths, strict=True))
 
-    @property
+    @cached_property
     def interior(self) -> tuple[slice, ...]:
         """Slices of the physical grid inside the padded one."""
         return tuple(slice(a, a + n) for n, (a, _) in zip(self.shape, self.pad_widths, strict=True))
 
-    @property
+    @cached_property
     def extent(self) -> tuple[tuple[float, float], ...]:
         """First and last position of every axis, m."""
         return tuple((o, o + (n - 1) * d) for o, n, d in zip(self.origin, self.shape, self.spacing, strict=True))
@@ -71,7 +74,15 @@ class Grid:
 
     def pad(self, x: NDArray) -> NDArray:
         """`x` on the padded grid, extended into the layer by its edge values."""
-        return np.pad(x, self.pad_widths, mode="edge")
+        for axis, nodes in enumerate(self._nearest):
+            x = x.take(nodes, axis)
+        return x
+
+    @cached_property
+    def _nearest(self) -> list[NDArray]:
+        """For every node of the padded grid along every axis, the one of the physical grid whose value it has."""
+        widths = zip(self.shape, self.pad_widths, strict=True)
+        return [np.arange(-a, n + b).clip(0, n - 1) for n, (a, b) in widths]
 
     def pad_adjoint(self, y: NDArray) -> NDArray:
         """The transpose of :meth:`pad`: what lies in the layer is added to the edge it came from."""

@@ -58,14 +58,14 @@ def time_operator(model: Model, geometry: Geometry, filters: tuple[str, ...] = (
     """
     steps = computational_steps(model, geometry)
     key = (steps, model.dt, geometry.nt, geometry.dt, model.correct_dispersion)
-    return _filtered(*key, filters, recorded, model.dtype.name) if filters else _time_operator(*key, model.dtype.name)
+    return _filtered(*key, filters, recorded, model.dtype) if filters else _time_operator(*key, model.dtype)
 
 
 @lru_cache(maxsize=16)
 def _filtered(
-    steps: int, h: float, nt: int, dt: float, correct: bool, filters: tuple[str, ...], recorded: bool, dtype: str
+    steps: int, h: float, nt: int, dt: float, correct: bool, filters: tuple[str, ...], recorded: bool, dtype: np.dtype
 ) -> NDArray:
-    W = _time_operator(steps, h, nt, dt, correct, "float64")
+    W = _time_operator(steps, h, nt, dt, correct, np.dtype(float))
     W = filtered(W, h, filters[::-1], transpose=True) if recorded else filtered(W, h, filters)
     W = np.ascontiguousarray(W.astype(dtype))
     W.flags.writeable = False
@@ -99,7 +99,7 @@ TAPS = {"half": _HALF, "previous": {-1: 1.0}, "change": {0: 1.0, 1: -1.0}}
 
 
 @lru_cache(maxsize=16)
-def _time_operator(steps: int, h: float, nt: int, dt: float, correct: bool, dtype: str) -> NDArray:
+def _time_operator(steps: int, h: float, nt: int, dt: float, correct: bool, dtype: np.dtype) -> NDArray:
     W = _weights(steps, h, dt, np.arange(nt) * dt, ceil(nt * dt / h), correct, dtype)
     W.flags.writeable = False
     return W
@@ -108,10 +108,10 @@ def _time_operator(steps: int, h: float, nt: int, dt: float, correct: bool, dtyp
 def weights_at(model: Model, geometry: Geometry, times: NDArray) -> NDArray:
     """W for samples at any times, of data on the time axis of `geometry` otherwise: (computational steps, time)."""
     steps, last = computational_steps(model, geometry), ceil(geometry.nt * geometry.dt / model.dt)
-    return _weights(steps, model.dt, geometry.dt, times, last, model.correct_dispersion, model.dtype.name)
+    return _weights(steps, model.dt, geometry.dt, times, last, model.correct_dispersion, model.dtype)
 
 
-def _weights(steps: int, h: float, dt: float, times: NDArray, last: int, correct: bool, dtype: str) -> NDArray:
+def _weights(steps: int, h: float, dt: float, times: NDArray, last: int, correct: bool, dtype: np.dtype) -> NDArray:
     n = next_fast_len(8 * max(steps, last), real=True)
     n += n % 2
     omega = 2 * np.pi * np.fft.rfftfreq(n, h)

@@ -106,7 +106,7 @@ def sampled_along(op: SeismicOperator, factors: Sequence[LinearOperator]) -> tup
     stretches: list[float | None] = [None]
     for f in factors:
         gives, takes = sampled(f)
-        stretches[-1] = agreed(op, stretches[-1], gives)
+        stretches[-1] = gives if stretches[-1] is None else agreed(op, stretches[-1], gives)
         if gives or takes or f.shape[0] != f.shape[1]:
             stretches.append(takes)
     return stretches[0], stretches[-1]

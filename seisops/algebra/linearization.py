@@ -149,7 +149,7 @@ class OfProduct(Linearization):
         # A sampler that depends on m is inside a fused factor: its part of the product rule runs by itself.
         for i in self.parts.keys() - {position for _, position, _, _ in steps}:
             gradient = gradient + apply(behind(self.chain, i, self.parts[i]).H, y)
-        y = self.chain.H.scaled(y)
+        y = self.chain.scaled(y, adjoint=True)
         for f, _, d, background in reversed(steps):
             if background is not None:
                 y, part = f.transposed_imaging(y.reshape(f.dimsd), background)

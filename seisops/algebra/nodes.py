@@ -161,18 +161,27 @@ class Chain(Node):
     def __init__(self, factors: Sequence[LinearOperator], scale: complex = 1) -> None:
         for left, right in pairwise(factors):
             check_neighbours(left, right)
-        dtype = np.result_type(*(f.dtype for f in factors))
-        if np.iscomplexobj(scale):
+        scale = number(scale)
+        dtype = np.result_type(*[f.dtype for f in factors])
+        if isinstance(scale, complex):
             dtype = np.result_type(dtype, np.complex64)
         super().__init__(factors[-1].dims, factors[0].dimsd, dtype, tree.common_model(factors))
         self.factors = self.parts = tuple(factors)
-        self.scale = number(scale)
+        self.scale = scale
         self.sampled = sampled_along(self, factors)
         self.takes = getattr(factors[-1], "takes", "something foreign")
         self.gives = getattr(factors[0], "gives", "something foreign")
 
     def rebuild(self, parts):
         return Chain(parts, self.scale)
+
+    def _at(self, model):
+        # Its factors fit as they did, and whichever had a model is in this one.
+        other = object.__new__(Chain)
+        factors = tuple([tree.at(f, model) for f in self.factors])
+        other.__dict__.update(self.__dict__, factors=factors, parts=factors, model=self.model and model)
+        other.__dict__.pop("fused", None)
+        return other
 
     @cached_property
     def fused(self) -> tuple[LinearOperator, ...]:
@@ -191,11 +200,15 @@ class Chain(Node):
     def _transposed(self, y):
         for f in self.running():
             y = apply(f.H, y)
-        return y if self.scale == 1 else _as_dtype(np.conj(self.scale), y) * y
+        return self.scaled(y, adjoint=True)
 
-    def scaled(self, x: NDArray) -> NDArray:
-        """`x` times the scalar of the product."""
-        return x if self.scale == 1 else _as_dtype(self.scale, x) * x
+    def scaled(self, x: NDArray, *, adjoint: bool = False) -> NDArray:
+        """`x` times the scalar of the product, or of its adjoint."""
+        if self.scale == 1:
+            return x
+        scale = np.conj(self.scale) if adjoint else self.scale
+        # It does not promote `x`, as PyLops scales.
+        return (scale if np.iscomplexobj(scale) else x.dtype.type(scale)) * x
 
     def _adjoint(self):
         return Chain([f.H for f in reversed(self.factors)], np.conj(self.scale))
@@ -245,8 +258,3 @@ class Block(Constant):
 
     def __getitem__(self, index):
         raise TypeError("Cannot select shots of a stack of operators: stack those of the shots.")
-
-
-def _as_dtype(scale: complex, x: NDArray):
-    """A scalar that does not promote `x`, as PyLops scales."""
-    return scale if np.iscomplexobj(scale) else x.dtype.type(scale)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from math import prod
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -67,6 +69,10 @@ class SeismicOperator(LinearOperator, ABC):
     source_name: str | None = None
     # The operator it is the adjoint of, where it was made so.
     adjoint_of: SeismicOperator | None = None
+    # PyLops finds them out whenever they are asked for, and they never change.
+    dims: tuple[int, ...] = ()
+    dimsd: tuple[int, ...] = ()
+    name: str | None = None
     # The operators it is made of, or that make what it holds.
     parts: tuple[LinearOperator, ...] = ()
 
@@ -76,6 +82,11 @@ class SeismicOperator(LinearOperator, ABC):
     def __init__(self, dims: Sequence[int], dimsd: Sequence[int], dtype: np.dtype, model=None) -> None:
         super().__init__(dtype=np.dtype(dtype), dims=tuple(map(int, dims)), dimsd=tuple(map(int, dimsd)))
         self.model = model
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """Sizes of what it gives and takes."""
+        return prod(self.dimsd), prod(self.dims)
 
     # ------------------------------------------------------------------ what a subclass says
 
@@ -169,16 +180,18 @@ class SeismicOperator(LinearOperator, ABC):
 
     def dot(self, x):
         """Product with an operator, a scalar, or an array of `dims`, flat or with columns."""
-        if isinstance(x, (LinearOperator, SciPyOperator)):
-            return self._product(self, self._compose(x))
-        if np.isscalar(x):
-            return self._product(self, scale=x)
+        if not isinstance(x, np.ndarray):
+            if isinstance(x, (LinearOperator, SciPyOperator)):
+                return self._product(self, self._compose(x))
+            if np.isscalar(x):
+                return self._product(self, scale=x)
         x, dims = np.asarray(x), self.dims
         if x.shape == dims and x.dtype.kind != "c" and get_ndarray_multiplication():
             # The way most products go, without the detours for columns and imaginary parts.
             self.matvec_count += 1
             check_finite(self, x)
-            return np.reshape(self._forward(x.astype(real_type(self.dtype), copy=False)), self.dimsd)
+            x = x if x.dtype == self.dtype else x.astype(real_type(self.dtype))
+            return np.asarray(self._forward(x)).reshape(self.dimsd)
         columns = x.ndim > 1 and (x.shape[:-1] == dims or (x.ndim == 2 and x.shape[0] == self.shape[1]))
         if columns and x.shape != dims:
             return super().dot(x)
@@ -188,7 +201,7 @@ class SeismicOperator(LinearOperator, ABC):
         return super().dot(x)
 
     def __matmul__(self, x):
-        if np.isscalar(x):
+        if not isinstance(x, np.ndarray) and np.isscalar(x):
             raise ValueError("Scalar not allowed, use * instead")
         return self.dot(x)
 
@@ -238,7 +251,8 @@ class Constant(SeismicOperator):
 
 def apply(op: LinearOperator, x: NDArray) -> NDArray:
     """`op` times an array of its size, in its precision at least, as an array of its dimsd."""
-    x = x.astype(np.result_type(x, real_type(op.dtype)), copy=False)
+    if x.dtype != op.dtype:
+        x = x.astype(np.result_type(x, real_type(op.dtype)), copy=False)
     if isinstance(op, SeismicOperator) and x.dtype.kind != "c":
         return op._forward(x.reshape(op.dims)).reshape(op.dimsd)
     if x.dtype.kind == "c" and op.dtype.kind != "c":
@@ -249,7 +263,7 @@ def apply(op: LinearOperator, x: NDArray) -> NDArray:
 
 def check_finite(op: LinearOperator, x: NDArray) -> None:
     """Refuse NaN and infinity before anything runs."""
-    if not np.isfinite(x).all():
+    if not np.logical_and.reduce(np.isfinite(x), axis=None):
         raise ValueError(f"The input of {op!r} has {int(np.sum(~np.isfinite(x)))} values that are not finite.")
 
 

@@ -57,9 +57,13 @@ def shotwise(part: LinearOperator, whole: LinearOperator) -> SeismicOperator:
 
 def common_model(parts: Sequence[LinearOperator]):
     """The model that the waves of a composition travel in; without waves, that of the first part that has one."""
-    travelled = (f.model for part in parts for f in leaves(part) if getattr(f, "propagates", False))
-    known = (m for part in parts if (m := getattr(part, "model", None)) is not None)
-    return next(travelled, next(known, None))
+    known = None
+    for part in parts:
+        for f in leaves(part) if getattr(part, "parts", ()) else (part,):
+            if getattr(f, "propagates", False):
+                return f.model
+        known = known or getattr(part, "model", None)
+    return known
 
 
 def check_one_grid(op: LinearOperator, model) -> None:

@@ -21,19 +21,22 @@ class _OneThread:
     def __enter__(self) -> None:
         with self._lock:
             if not self._inside:
-                self._limit = _libraries().limit(limits=1, user_api="blas")
+                libraries = _libraries()
+                # Where it has one already that is quickly seen; to change it takes as long as a small march.
+                many = [lib for lib in libraries.lib_controllers if lib.get_num_threads() != 1]
+                self._limit = libraries.limit(limits=1) if many else None
             self._inside += 1
 
     def __exit__(self, *error) -> None:
         with self._lock:
             self._inside -= 1
-            if not self._inside:
+            if not self._inside and self._limit is not None:
                 self._limit.restore_original_limits()
 
 
 @lru_cache
 def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()
+    return ThreadpoolController().select(user_api="blas")
 
 
 one_thread = _OneThread()

@@ -37,7 +37,7 @@ def on_threads(threads: int, task: Callable[[int], T], i: int) -> T:
 
 def threads_per_shot(cells: int) -> int:
     """Count the OpenMP threads for a shot on a grid of `cells`; all that are of use where it runs by itself."""
-    return _threads.get() or share(cores(), cells // domain.ranks())
+    return _threads.get() or share(cells // domain.ranks())
 
 
 def threads_at_points(threads: int) -> int:
@@ -57,9 +57,10 @@ def cores() -> int:
 def at_once(nsrc: int, cells: int) -> int:
     """Count the shots, of `nsrc` on a grid of `cells`, that run side by side in this process."""
     # Ranks that march a shot together must come to it, and talk to one another, in the same order.
-    return min(nsrc, cores()) if cells < CELLS_FOR_ONE_SHOT and domain.ranks() == 1 else 1
+    return min(nsrc, cores()) if nsrc > 1 and cells < CELLS_FOR_ONE_SHOT and domain.ranks() == 1 else 1
 
 
-def share(threads: int, cells: int) -> int:
-    """Count the threads, at most so many, that make a shot on a grid of `cells` faster."""
-    return max(1, min(threads, cells // CELLS_PER_THREAD))
+def share(cells: int, shots: int = 1, threads: int | None = None) -> int:
+    """Count the threads that make a shot on a grid of `cells` faster, of `threads`, or of the cores, for some shots."""
+    useful = cells // CELLS_PER_THREAD
+    return 1 if useful < 2 else max(1, min((threads or cores()) // shots, useful))

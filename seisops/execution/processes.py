@@ -52,7 +52,7 @@ def _run_here(parcel: pickles.Parcel):
         return thing
     task, settings, threads, cells = thing
     with under(settings), one_thread:
-        return on_threads(share(threads or cores(), cells), task, 0)
+        return on_threads(share(cells, threads=threads), task, 0)
 
 
 def _workers(executor: Executor) -> int:

@@ -14,7 +14,7 @@ from functools import partial
 from seisops import watching
 from seisops.execution.blas import one_thread
 from seisops.execution.config import Config, current, home
-from seisops.execution.cores import at_once, cores, on_threads, share, within_shot
+from seisops.execution.cores import at_once, on_threads, share, within_shot
 from seisops.execution.processes import in_processes
 from seisops.execution.task import T, Task, in_order
 from seisops.notices import at_this_line
@@ -22,6 +22,7 @@ from seisops.propagators import domain
 
 # Above this many cells a shot runs in a thread of its own, so that Ctrl-C need not wait for the end of its march.
 CELLS_TO_WAIT_FOR = 200_000
+_NO_BAR = nullcontext()
 
 
 def map_shots(task: Task, nsrc: int, cells: int) -> Iterator:
@@ -50,7 +51,7 @@ def map_shots(task: Task, nsrc: int, cells: int) -> Iterator:
 
 def _results(task: Task, nsrc: int, cells: int, executor: Executor | None) -> Iterator:
     workers = at_once(nsrc, cells)
-    threads = share(cores() // workers, cells // domain.ranks())
+    threads = share(cells // domain.ranks(), workers)
     if executor is not None and domain.ranks() > 1:
         raise ValueError(
             f"{domain.ranks()} ranks march every shot together, as DEVITO_MPI asks: an executor cannot run shots side "
@@ -114,5 +115,5 @@ def _in_a_task_of_dask() -> bool:
 def _shown(settings: Config, nsrc: int):
     """Show a bar over shots, or over the steps of a single one; nothing unless it is asked for."""
     if not settings.progress or within_shot():
-        return nullcontext()
+        return _NO_BAR
     return watching.bar(nsrc, "shots") if nsrc > 1 else watching.showing_steps()

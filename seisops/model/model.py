@@ -13,6 +13,7 @@ from seisops.grid import Grid
 from seisops.model import checks, words
 from seisops.physics import Medium, medium_of
 from seisops.physics.coefficients import evaluate, function, moved
+from seisops.physics.scheme import Scheme
 from seisops.units import warn_of_other_name, warn_of_slownesses
 
 VMAX_MARGIN = 1.1
@@ -157,16 +158,26 @@ class Model(Grid):
         formula = self.medium.spellings[name].from_parameter
         return self.medium.evaluate(formula, {n: x.astype(np.float64) for n, x in self._parameters.items()})
 
-    @property
+    @cached_property
     def grid_key(self) -> tuple:
         """All that must agree for two models to share wavefields."""
         return (self.medium, self.shape, self.spacing, self.origin, self.absorb, self.free_surface, self.space_order,
                 self.dt, self.vmax, self.correct_dispersion, self.dtype.name)  # fmt: skip
 
     @cached_property
+    def scheme(self) -> Scheme:
+        """The medium's time step on this grid, without its layer."""
+        return self.medium.scheme(self.ndim)
+
+    @cached_property
+    def channels(self) -> tuple[str, ...]:
+        """The wavefields of its modelling operator."""
+        return self.medium.channels(self.ndim)
+
+    @cached_property
     def coefficients(self) -> dict[str, NDArray]:
         """What kernels are given of the medium on the padded grid: its coefficients, of an inertia M dt²/M."""
-        scheme, values = self.medium.scheme(self.ndim), {}
+        scheme, values = self.scheme, {}
         words, names = self.medium.meanings(self.medium.parameters), self.medium.names
         padded = {name: self.pad(x.astype(np.float64)) for name, x in self._parameters.items()}
         for name in scheme.coefficients:
@@ -190,7 +201,11 @@ class Model(Grid):
 
     def stable_step(self, velocity: float) -> float:
         """The longest stable time step at a velocity, ms."""
-        return self.medium.stable_step(self.spacing, self.space_order) / velocity
+        return self._stable_step / velocity
+
+    @cached_property
+    def _stable_step(self) -> float:
+        return self.medium.stable_step(self.spacing, self.space_order)
 
     # ------------------------------------------------------------------ other models
 
@@ -215,7 +230,9 @@ class Model(Grid):
             if x.size != self.size or x.shape not in (self.shape, (x.size,)):
                 raise ValueError(f"{checks.title(self, name)} has shape {x.shape}, the model has {self.shape}.")
             shaped[name] = x.reshape(self.shape)
-        other = self._with(_parameters=self._parameters | self._canonical(shaped, self._parameters))
+        # All but its values stays.
+        state = {name: x for name, x in self.__dict__.items() if name not in _OF_VALUES}
+        other = self._with(state, _parameters=self._parameters | self._canonical(shaped, self._parameters))
         other.medium.check(other._parameters)
         checks.check_units(other, shaped)
         checks.check_speed(other)
@@ -234,16 +251,16 @@ class Model(Grid):
         starts = [s.indices(n)[0] for s, n in zip(slices, self.shape, strict=True)]
         origin = tuple(o + i * d for o, i, d in zip(self.origin, starts, self.spacing, strict=True))
         parts = {name: _freeze(np.ascontiguousarray(x[slices])) for name, x in self._parameters.items()}
-        return self._with(_parameters=parts, shape=next(iter(parts.values())).shape, origin=origin)
+        shape = next(iter(parts.values())).shape
+        return self._with(self.__getstate__(), _parameters=parts, shape=shape, origin=origin)
 
-    def _with(self, **changes) -> Model:
+    def _with(self, state: dict, **changes) -> Model:
         other = object.__new__(Model)
-        other.__setstate__(self.__getstate__() | changes | {"told": self.told})
+        other.__setstate__(state | changes | {"told": self.told})
         return other
 
     def __getstate__(self) -> dict:
-        made = ("_spelled", "coefficients", "slowest", "fastest", "told")
-        return {k: x for k, x in self.__dict__.items() if k not in made}
+        return {k: x for k, x in self.__dict__.items() if k not in _MADE}
 
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update({"told": set()} | state, _spelled={})
@@ -266,3 +283,8 @@ class Model(Grid):
 
     _repr_html_ = words.html
     __repr__ = words.line
+
+
+# What a model finds out when it is first asked, and what of that is another with other parameters.
+_OF_VALUES = {"_spelled", "coefficients", "slowest", "fastest"}
+_MADE = {"_spelled", "told"} | {k for c in Model.__mro__ for k, x in vars(c).items() if isinstance(x, cached_property)}

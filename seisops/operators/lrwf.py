@@ -91,10 +91,10 @@ class LRWF(SurveyOperator):
         return None
 
     def _at(self, model):
-        return LRWF(model, self.geometry, self.wavelet, component=self.component)
+        return self._moved(model)
 
     def within(self, window):
-        return self._at(window.model)
+        return LRWF(window.model, self.geometry, self.wavelet, component=self.component)
 
     def __getitem__(self, index: ShotIndex) -> LRWF:
         wavelet = self.wavelet[shot_indices(index, self.nsrc)]

@@ -54,10 +54,10 @@ class Modeling(SurveyOperator):
         self.name = "A"
 
     def _at(self, model):
-        return Modeling(model, self.geometry)
+        return self._moved(model, "_march")
 
     def within(self, window):
-        return self._at(window.model)
+        return Modeling(window.model, self.geometry)
 
     def __getitem__(self, index: ShotIndex) -> Modeling:
         return Modeling(self.model, self.geometry[index])

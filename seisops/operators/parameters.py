@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import product as combinations
 
 import numpy as np
@@ -25,6 +25,7 @@ from seisops.algebra.rules import total
 from seisops.arrays import own
 from seisops.model import Model
 from seisops.operators.conditions import ADJOINT_STATE, Condition, Perturbations
+from seisops.physics import Medium
 from seisops.physics.coefficients import Coefficient, evaluate, function, moved, moved_back
 from seisops.physics.ports import scatterers
 
@@ -217,7 +218,16 @@ class Change(SeismicOperator):
 
 def perturbation(model: Model, wrt: Names) -> tuple[Condition, tuple[Change, ...]] | None:
     """What perturbations of parameters scatter by, and the way to what scatters; None where nothing depends on them."""
-    medium, ndim = model.medium, model.ndim
+    condition, outputs = _scattering(model.medium, model.ndim, wrt)
+    if condition is None:
+        return None
+    change = (Change(model, outputs, wrt, padded=condition is not ADJOINT_STATE),) if outputs else ()
+    return condition, change
+
+
+@cache
+def _scattering(medium: Medium, ndim: int, wrt: Names) -> tuple[Condition | None, tuple]:
+    """What perturbations of parameters scatter by, and what of a medium they change first."""
     words = medium.meanings(wrt)
     scheme = medium.scheme(ndim)
     formulas = {name: medium.coefficients[name] for name in scheme.coefficients}
@@ -227,15 +237,13 @@ def perturbation(model: Model, wrt: Names) -> tuple[Condition, tuple[Change, ...
         if any(q in wrt for q, _ in function(formula, words, medium.names, ndim).variables)
     }
     if not depends:
-        return None
+        return None, ()
     found = scatterers(scheme, depends)
     channels = medium.channels(ndim)
     (first, *others) = found
     plain = not others and len(channels) == 1 and first.second and depends[first.coefficient] in medium.parameters
     if plain:
         parameter = depends[first.coefficient]
-        change = () if wrt == (parameter,) else (Change(model, [(parameter, parameter)], wrt, padded=False),)
-        return ADJOINT_STATE, change
+        return ADJOINT_STATE, () if wrt == (parameter,) else ((parameter, parameter),)
     condition = Perturbations(found, channels)
-    outputs = [(name, depends[name]) for name in condition.coefficients]
-    return condition, (Change(model, outputs, wrt, padded=True),)
+    return condition, tuple((name, depends[name]) for name in condition.coefficients)

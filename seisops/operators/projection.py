@@ -18,6 +18,7 @@ from seisops.geometry import Geometry, shot_indices
 from seisops.model import Model
 from seisops.operators.survey_operator import (
     RECEIVER,
+    SOURCE,
     Collected,
     SurveyOperator,
     among,
@@ -96,7 +97,7 @@ class Projection(SurveyOperator):
         check_positions(np.concatenate(geometry.positions), model)
         self._build(model, geometry, weights)
 
-    @property
+    @cached_property
     def _several(self) -> bool:
         return not isinstance(self.component, (str, Mapping))
 
@@ -106,7 +107,7 @@ class Projection(SurveyOperator):
 
     def _weighted(self, model: Model, positions: NDArray) -> list[tuple[str, PointWeights]]:
         """The points of a shot at every port that a component has a part of, with the rows of their series."""
-        scheme, found = model.medium.scheme(model.ndim), []
+        scheme, found = model.scheme, []
         for c, parts in enumerate(self._parts):
             for port, weight in parts.items():
                 name = next(s.field for s in scheme.steps if isinstance(s, Receiver) and s.name == port)
@@ -138,7 +139,7 @@ class Projection(SurveyOperator):
         return None
 
     def _at(self, model):
-        return self._copy(model, self.geometry, self._weights)
+        return self._moved(model)
 
     def within(self, window):
         weights = [self._weighted(window.model, p) for p in self.geometry.positions]
@@ -200,17 +201,21 @@ class Projection(SurveyOperator):
         ports = tuple(port for port, _ in self._weights[0])
         return Points(port=ports[0]) if len(ports) == 1 else Points(components=ports)
 
+    @cached_property
+    def _filters(self) -> dict[str, list]:
+        return {end: [filters(self.model, next(iter(p)), end) for p in self._parts] for end in (SOURCE, RECEIVER)}
+
     def _operators(self, end: str) -> list[NDArray]:
         """W of every component, at one end of A."""
-        found = [filters(self.model, next(iter(parts)), end) for parts in self._parts]
-        return [time_operator(self.model, self.geometry, f, end == RECEIVER) for f in found]
+        return [time_operator(self.model, self.geometry, f, end == RECEIVER) for f in self._filters[end]]
 
     def term(self, i: int, values: NDArray | None = None, end: str = RECEIVER) -> Term:
         """The coupling of shot `i` at one end of A, with the series to inject."""
-        given, points = {}, tuple(p for _, p in self._weights[i])
+        given, points = {}, tuple([p for _, p in self._weights[i]])
         if values is not None:
             parts = np.split(values, len(self._parts)) if self._several else [values]
-            given["series"] = np.hstack([W @ x.T for W, x in zip(self._operators(end), parts, strict=True)])
+            series = [W @ x.T for W, x in zip(self._operators(end), parts, strict=True)]
+            given["series"] = np.hstack(series) if self._several else series[0]
         return Term(self._coupling, given, points)
 
     def shots(self, x: NDArray) -> list[NDArray]:
@@ -220,7 +225,8 @@ class Projection(SurveyOperator):
     def recorded(self, i: int, payload: NDArray, end: str = RECEIVER) -> NDArray:
         """The data of shot `i` from what its march measured."""
         parts = np.split(payload, len(self._parts), axis=1) if self._several else [payload]
-        return np.vstack([x.T @ W for x, W in zip(parts, self._operators(end), strict=True)])
+        records = [x.T @ W for x, W in zip(parts, self._operators(end), strict=True)]
+        return np.vstack(records) if self._several else records[0]
 
     def collector(self) -> Collected:
         """Takes the data of one shot after the other."""

@@ -29,7 +29,7 @@ class _Everywhere:
 
     def __init__(self, A: SurveyOperator) -> None:
         self.A = A
-        channels = A.model.medium.channels(A.model.ndim)
+        channels = A.model.channels
         self.channels, self.several = channels, len(channels) > 1
         self.coupling = Wavefield(channels=channels) if self.several else Wavefield(port=channels[0])
 
@@ -89,17 +89,29 @@ class Propagation(SurveyOperator):
         self.left, self.A, self.right, self.adjoint_time = left, A, right, adjoint
         # How many factors of the product this stands for, and which of them is A.
         self.length, self.position = 1 + (left is not None) + (right is not None), int(left is not None)
-        self.unfused = Chain([op for op in (left, A.H if adjoint else A, right and right.H) if op is not None])
-        self.name, self.sampled = self.unfused.sentence, self.unfused.sampled
-        here = _Everywhere(A)
-        self.measure, self.source = left or here, right or here
+        self.measure, self.source = left or _Everywhere(A), right or _Everywhere(A)
+
+    @cached_property
+    def unfused(self) -> Chain:
+        """The product that it runs for."""
+        factors = (self.left, self.A.H if self.adjoint_time else self.A, self.right and self.right.H)
+        return Chain([op for op in factors if op is not None])
+
+    @property
+    def sentence(self) -> str:
+        return self.unfused.sentence
+
+    @cached_property
+    def sampled(self) -> tuple[float | None, float | None]:
+        """The sampling intervals at its ends."""
+        return self.unfused.sampled
 
     @cached_property
     def transposed(self) -> Propagation:
         """``right A.H left.H``, the same march the other way."""
         return Propagation(self.right, self.A, self.left, adjoint=not self.adjoint_time)
 
-    @property
+    @cached_property
     def sides(self) -> tuple[str, str]:
         """At which end of A it injects, and at which it records."""
         return (RECEIVER, SOURCE) if self.adjoint_time else (SOURCE, RECEIVER)
@@ -163,7 +175,7 @@ class Propagation(SurveyOperator):
         """What every shot injects."""
         inputs = self.source.shots(x)
         if isinstance(self.source, Projection) and not self.adjoint_time:
-            warn_if_undersampled(self.model, self.source.geometry, np.concatenate(inputs))
+            warn_if_undersampled(self.model, self.source.geometry, x)
         return inputs
 
     def forward_keeping(self, x: NDArray, background: Scattering) -> NDArray:
@@ -184,7 +196,7 @@ class Propagation(SurveyOperator):
 
     def marching(self, source: Term, measures: list[Term]) -> Marching:
         """The march of a shot, from what it injects to what it measures."""
-        threads = threads_per_shot(int(np.prod(self.model.padded_shape)))
+        threads = threads_per_shot(prod(self.model.padded_shape))
         return Marching(
             self.model, self.nt, adjoint=self.adjoint_time, source=source, measures=measures,
             threads=threads, threads_at_points=threads_at_points(threads),

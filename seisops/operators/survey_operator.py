@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,14 @@ class SurveyOperator(SeismicOperator):
         """Shot `i` for another process: ``op[[i]]`` in this model."""
         return self[[i]]
 
+    def _moved(self, model: Model, *without: str) -> SurveyOperator:
+        """The same in another model of its grid, which keeps all that was found out but what is named."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, model=model)
+        for name in without:
+            other.__dict__.pop(name, None)
+        return other
+
     def _shotwise(self, x: NDArray) -> NDArray:
         """`x` with its shot axis, also for the one shot of ``op[i]``."""
         return x[None] if self.geometry.single else x
@@ -56,7 +65,7 @@ class SurveyOperator(SeismicOperator):
         return Footprint(wave=self.wave())
 
     def _each(self, task) -> Iterator:
-        return map_shots(task, self.nsrc, int(np.prod(self.model.padded_shape)))
+        return map_shots(task, self.nsrc, prod(self.model.padded_shape))
 
 
 def check_arguments(name: str, model: Model, geometry: Geometry) -> None:
@@ -102,7 +111,7 @@ class Summed:
 
 def wavefield_shape(model: Model, geometry: Geometry) -> tuple[int, ...]:
     """Shape of a wavefield, (nsrc, computational steps, *model.padded_shape), or of several."""
-    n = len(model.medium.channels(model.ndim))
+    n = len(model.channels)
     return (*geometry.lead, computational_steps(model, geometry), *([n] if n > 1 else []), *model.padded_shape)
 
 
@@ -114,7 +123,7 @@ def channel(model: Model, name: str) -> int | None:
     ValueError
         For one that the medium does not have.
     """
-    names = model.medium.channels(model.ndim)
+    names = model.channels
     if name not in names:
         known = ", ".join(model.medium.components(model.ndim))
         raise ValueError(f"{type(model.medium).__name__} has no component {name!r}; it has {known}.")

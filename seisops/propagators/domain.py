@@ -33,7 +33,8 @@ def ranks() -> int:
     ImportError
         If it does and mpi4py is not there.
     """
-    if not configuration["mpi"]:
+    # As a dict it is asked without the functions around it: this is looked at many times in a march.
+    if not dict.__getitem__(configuration, "mpi"):
         return 1
     try:
         import mpi4py  # noqa: F401
@@ -130,7 +131,7 @@ def slices(model: Model) -> tuple[slice, ...]:
 
 def shape(model: Model) -> tuple[int, ...]:
     """The shape of that part."""
-    return tuple(s.stop - s.start for s in slices(model))
+    return model.padded_shape if ranks() == 1 else tuple(s.stop - s.start for s in slices(model))
 
 
 # ---------------------------------------------------------------------- arrays

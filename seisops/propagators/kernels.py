@@ -6,11 +6,8 @@ points are arguments, so another model, shot or survey compiles nothing.
 
 from __future__ import annotations
 
-import ctypes
-import gc
 import hashlib
 import inspect
-import logging
 import os
 import pickle
 import sys
@@ -19,16 +16,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from contextvars import ContextVar
 from copy import copy
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, fields
+from functools import cached_property, partial
 from pathlib import Path
 
 import devito
 import numpy as np
 from devito import Constant, Function, Grid, Operator, configuration
-from devito.logger import logger
 from devito.passes.iet.languages.openmp import OmpIteration
 
 from seisops import watching
@@ -37,6 +32,7 @@ from seisops.physics.steps import Receiver, Source
 from seisops.propagators import domain
 from seisops.propagators.couplings import Coupling, Offsets
 from seisops.propagators.equations import Functions
+from seisops.propagators.surroundings import float_environment, quiet, uncollected
 
 
 @dataclass(frozen=True)
@@ -54,6 +50,14 @@ class KernelSpec:
     threaded: bool
     source: Coupling
     measures: tuple[Coupling, ...]
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(tuple(getattr(self, f.name) for f in fields(self)))
+
+    def __hash__(self) -> int:
+        # Kernels and workspaces are looked up by it before every march.
+        return self._hash
 
     @property
     def reach(self) -> int:
@@ -85,8 +89,8 @@ class FieldSet:
 def _equations(spec: KernelSpec, f: FieldSet) -> list:
     h = Constant(name="h", dtype=np.dtype(spec.dtype).type)
     measures: dict[str, list] = {}
-    for coupling, fields in zip(spec.measures, f.measures, strict=True):
-        for port, equations in coupling.measure(fields, partial(f.physics.port, Receiver), h).items():
+    for coupling, mine in zip(spec.measures, f.measures, strict=True):
+        for port, equations in coupling.measure(mine, partial(f.physics.port, Receiver), h).items():
             measures.setdefault(port, []).extend(equations)
     sources = spec.source.source(f.source, partial(f.physics.port, Source))
     if spec.adjoint and not spec.scheme.second:
@@ -105,9 +109,9 @@ def _backwards(equations: dict[str, list], time) -> dict[str, list]:
 
 def _build(spec: KernelSpec) -> Operator:
     shape = (4 * (spec.reach + spec.absorb),) * spec.ndim
-    fields = FieldSet(spec, domain.template(shape, np.dtype(spec.dtype).type, spec.free_surface))
+    functions = FieldSet(spec, domain.template(shape, np.dtype(spec.dtype).type, spec.free_surface))
     with _contiguous():
-        operator = Operator(_equations(spec, fields), name="March", **_build_options(spec))
+        operator = Operator(_equations(spec, functions), name="March", **_build_options(spec))
     # Its own copy, as Devito's may be shared. A debugger's symbols take a fifth of the time that compiling takes.
     operator._compiler = copy(operator._compiler)
     operator._compiler.cflags = [flag for flag in operator._compiler.cflags if flag != "-g"]
@@ -140,7 +144,7 @@ _THREADED = {"C": "openmp", "CXX": "CXXopenmp"}
 
 def runs_threaded(threads: int) -> bool:
     """Whether a march of so many threads wants a kernel with threads; one without has no atomic updates to pay for."""
-    return threads != 1 or configuration["language"] not in _THREADED
+    return threads != 1 or dict.__getitem__(configuration, "language") not in _THREADED
 
 
 def _build_options(spec: KernelSpec) -> dict:
@@ -161,7 +165,7 @@ def kernel(spec: KernelSpec) -> Operator:
     found = _kernels.get(spec)
     if found is not None:
         return found
-    with _building, quiet(), float_environment(), _uncollected():
+    with _building, quiet(), float_environment(), uncollected():
         if spec not in _kernels:
             path = _cache_path(spec)
             with domain.in_turn():
@@ -237,60 +241,3 @@ def _save(path: Path, operator: Operator) -> None:
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             pickle.dump(operator, file)
         os.replace(file.name, path)
-
-
-@contextmanager
-def _uncollected():
-    """Without the garbage collector: looking through what a build makes takes a fifth of its time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-_inside: ContextVar[bool] = ContextVar("inside_seisops", default=False)
-
-
-def _wanted(record: logging.LogRecord) -> bool:
-    """Devito reports every build and run at its default level; from within this library only warnings matter.
-
-    And not that which takes the layer's profiles along one axis for a part that is too small: grids are checked before;
-    nor that a difference between nodes has as many weights as nodes.
-    """
-    routine = record.levelno == logging.INFO == logger.level
-    known = any(words in record.getMessage() for words in ("but the current rank", "Less weights"))
-    return not (_inside.get() and (routine or known))
-
-
-logger.addFilter(_wanted)
-
-
-@contextmanager
-def quiet():
-    """Silence Devito's routine reports; its configuration stays the user's."""
-    token = _inside.set(True)
-    try:
-        yield
-    finally:
-        _inside.reset(token)
-
-
-_process = ctypes.CDLL(None)
-
-
-@contextmanager
-def float_environment():
-    """Keep the process in IEEE arithmetic.
-
-    A library linked with -ffast-math switches its thread to flush-to-zero when it is loaded, and Devito's kernels do
-    when they are called; the thread is the user's.
-    """
-    saved = ctypes.create_string_buffer(256)
-    _process.fegetenv(saved)
-    try:
-        yield
-    finally:
-        _process.fesetenv(saved)

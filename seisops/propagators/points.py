@@ -9,6 +9,7 @@ that kernels need not ask: at an edge it begins further in, and on an axis with 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from scipy.sparse import csr_matrix
 from scipy.special import i0
 
 from seisops.model import Model
+from seisops.storage import buffers
 from seisops.units import hint_outside
 
 HALF_WIDTH = {"linear": 1, "sinc": 6}
@@ -37,6 +39,20 @@ class PointWeights:
 
     def __len__(self) -> int:
         return len(self.nodes)
+
+    def __getstate__(self) -> dict:
+        return {"nodes": self.nodes, "weights": self.weights, "rows": self.rows}
+
+    @cached_property
+    def along_axes(self) -> tuple[tuple[NDArray, NDArray], ...]:
+        """First node and weights along every axis, where a kernel can use them as they are."""
+        pairs = zip(self.nodes.T, self.weights, strict=True)
+        return tuple((buffers.aligned(first, first.dtype), buffers.aligned(w, w.dtype)) for first, w in pairs)
+
+    @cached_property
+    def series(self) -> int:
+        """How many series there are at least, of this group and of others."""
+        return 1 + int(self.rows.max())
 
     def within(self, part: tuple[slice, ...]) -> PointWeights:
         """The same points with weight on the nodes of a part of the grid alone, and rows that lie in it."""

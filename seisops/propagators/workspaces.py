@@ -5,8 +5,8 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import psutil
@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from seisops.model import Model
 from seisops.physics.layer import profile
+from seisops.physics.steps import Receiver
 from seisops.propagators import domain
 from seisops.propagators.equations import depth
 from seisops.propagators.kernels import FieldSet, KernelSpec
+from seisops.propagators.surroundings import quiet
 
 # Amplitude reflection of the layer at vertical incidence in the continuous limit.
 REFLECTION = 1e-4
@@ -34,6 +36,27 @@ SHAPES = 64
 def view(f) -> NDArray:
     """The memory of a Devito function, halo included."""
     return f.data_with_halo.view(np.ndarray)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A field of a coupling, as a kernel knows it: whether it has a value for every step, and whether one for a node.
+
+    What Devito's functions say of themselves takes as long as a small march, so it is asked once.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    timed: bool
+    on_grid: bool
+
+
+def _slots(fields: dict) -> dict[str, Slot]:
+    return {
+        k: Slot(f.name, f.shape, np.dtype(f.dtype), f.is_TimeFunction, f.dimensions[-1].is_Space)
+        for k, f in fields.items()
+    }
 
 
 class Workspace:
@@ -56,56 +79,85 @@ class Workspace:
             for side in physics.sides(f.strip)
         ]
         self.filled_with: dict[str, object] = {}
-        self._bound: OrderedDict[frozenset, dict] = OrderedDict()
+        self._memory: dict[str, NDArray] = {}
+        self._levels: dict[str, NDArray] = {}
+        self._profiles = {name: profile(name) for name in physics.coefficients}
+        self.slots = [_slots(f) for f in (self.fields.source, *self.fields.measures)]
+        self._bound: OrderedDict[tuple, tuple] = OrderedDict()
 
-    @property
+    @cached_property
     def nbytes(self) -> int:
-        """Bytes of its memory."""
+        """Bytes of its memory, once it was used."""
         return OBJECTS + sum(f._data.nbytes for f in self.fields.all() if f._data is not None)
 
     def moving(self) -> list[NDArray]:
         """The parts of the fields that change from step to step and are read by the next."""
         return self._moving
 
-    def bound(self, operator: Operator, arrays: dict, scalars: dict) -> dict:
-        """What the compiled `operator` takes: fields of the workspace, arrays in the place of others, and `scalars`.
+    @cached_property
+    def _functions(self) -> dict:
+        return {f.name: f for f in self.fields.all()}
 
-        Devito takes milliseconds to find that, longer than a small march. So it is asked once for arrays of the same
-        shapes; after that only their memory is another. Among several ranks it is asked every time.
+    def bound(self, operator: Operator, arrays: dict[str, NDArray], scalars: dict) -> tuple[list, int]:
+        """What the compiled `operator` takes, in order, and which of that is the last step.
+
+        Fields of the workspace, arrays in the place of others, and of `scalars` those that the kernel knows. Devito
+        takes milliseconds to find that, longer than a small march. So it is asked once for arrays of the same shapes;
+        after that only their memory is another. Among several ranks it is asked every time.
         """
         if domain.ranks() > 1:
-            return operator.arguments(**arrays, **scalars)
-        given = {name: x for name, x in arrays.items() if isinstance(x, np.ndarray)}
-        key = frozenset(scalars.items()) | {(name, x.shape) for name, x in given.items()}
+            return self._asked(operator, arrays, scalars)
+        key = (*scalars.values(), *[(name, x.shape) for name, x in arrays.items()])
         if key not in self._bound:
-            found = operator.arguments(**arrays, **scalars)
-            self._bound[key] = {p.name: found[p.name] for p in operator.parameters}
-            for name in given:
+            found, last = self._asked(operator, arrays, scalars)
+            names = [p.name for p in operator.parameters]
+            places = [names.index(name) for name in arrays]
+            for i in places:
                 # The workspace outlives the array, and must not keep it.
-                found[name]._obj.underlying_array = None
+                found[i]._obj.underlying_array = None
+            self._bound[key] = found, last, [(i, type(found[i]._obj), found[i]._obj) for i in places]
             if len(self._bound) > SHAPES:
                 self._bound.popitem(last=False)
-        bound = self._bound[key]
-        return bound | {name: _pointing(bound[name], x) for name, x in given.items()}
+        bound, last, places = self._bound[key]
+        arguments = list(bound)
+        for (i, kind, described), array in zip(places, arrays.values(), strict=True):
+            # Devito's description of an array, of another of the same shape.
+            struct = kind.from_buffer_copy(described)
+            struct.data = array.__array_interface__["data"][0]
+            arguments[i] = ctypes.byref(struct)
+        return arguments, last
+
+    def _asked(self, operator: Operator, arrays: dict, scalars: dict) -> tuple[list, int]:
+        names = [p.name for p in operator.parameters]
+        with quiet():
+            known = {k: x for k, x in scalars.items() if k in names or k.startswith("time")}
+            found = operator.arguments(**self._functions | arrays, **known)
+        return [found[name] for name in names], names.index("time_M")
 
     def prepare(self, model: Model) -> None:
         """A quiet wavefield in `model`."""
         for array in self.zeroed:
             array[...] = 0
-        for name, f in self.fields.physics.coefficients.items():
-            along = profile(name)
+        for name, along in self._profiles.items():
             values = model.coefficients[name] if along is None else (model.dt, model.vmax)
             held = self.filled_with.get(name)
             if held is not values if along is None else held != values:
-                f.data[:] = values if along is None else layer_profile(model, *along)
+                self._fill(name, values if along is None else layer_profile(model, *along))
                 self.filled_with[name] = values
 
+    def _fill(self, name: str, values: NDArray) -> None:
+        if name not in self._memory:
+            with quiet():
+                data = self.fields.physics.coefficients[name].data
+            # Among several ranks Devito's own arrays take of the whole what is here.
+            self._memory[name] = data if domain.ranks() > 1 else data.view(np.ndarray)
+        self._memory[name][:] = values
 
-def _pointing(described, array: NDArray):
-    """Devito's description of an array, of another of the same shape."""
-    struct = type(described._obj).from_buffer_copy(described._obj)
-    struct.data = array.ctypes.data
-    return ctypes.byref(struct)
+    def levels(self, port: str) -> NDArray:
+        """All levels of the wavefield of second order that is read at a port."""
+        if port not in self._levels:
+            self._levels[port] = self.fields.physics.port(Receiver, port).now.data.view(np.ndarray)
+        return self._levels[port]
 
 
 def layer_profile(model: Model, letter: str, axis: int, half: int) -> NDArray:
@@ -135,23 +187,29 @@ class _Workspaces:
         self.nbytes = 0
         self.lock = threading.Lock()
 
-    @contextmanager
-    def borrow(self, spec: KernelSpec, model: Model) -> Iterator[Workspace]:
-        """A workspace of a kernel on the grid of `model`."""
+    def borrow(self, spec: KernelSpec, model: Model) -> Workspace:
+        """A workspace of a kernel on the grid of `model`, to be given back."""
         key = (spec, model.padded_shape, model.spacing)
         with self.lock:
-            space = self._taken(key) if key in self.idle else None
-        if space is None:
-            space = Workspace(spec, model)
-        try:
-            yield space
-        finally:
-            with self.lock:
-                self.idle.setdefault(key, []).append(space)
-                self.idle.move_to_end(key)
-                self.nbytes += space.nbytes
-                while self.nbytes > IDLE_LIMIT and self.nbytes > space.nbytes:
-                    self._taken(next(iter(self.idle)))
+            spaces = self.idle.pop(key, None)
+            if spaces:
+                space = spaces.pop()
+                self.nbytes -= space.nbytes
+                if spaces:
+                    self.idle[key] = spaces
+                return space
+        with quiet():
+            return Workspace(spec, model)
+
+    def give_back(self, spec: KernelSpec, model: Model, space: Workspace) -> None:
+        """Keep a workspace for the next march."""
+        key = (spec, model.padded_shape, model.spacing)
+        with self.lock:
+            # What was used last comes last.
+            self.idle[key] = [*self.idle.pop(key, ()), space]
+            self.nbytes += space.nbytes
+            while self.nbytes > IDLE_LIMIT and self.nbytes > space.nbytes:
+                self._taken(next(iter(self.idle)))
 
     def _taken(self, key: tuple) -> Workspace:
         spaces = self.idle[key]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from math import prod
 
 import numpy as np
 import psutil
@@ -14,21 +15,24 @@ ALIGNMENT = 64
 IDLE_LIMIT = psutil.virtual_memory().total // 4
 
 _idle: dict[int, list[NDArray]] = defaultdict(list)
+_held = 0
 _lock = threading.RLock()
 
 
 def take(shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
     """An aligned array with arbitrary contents, whose memory is reused once nothing refers to it."""
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    global _held
+    size = prod(shape) * np.dtype(dtype).itemsize
     with _lock:
         raw = _idle[size].pop() if _idle[size] else None
+        _held -= 0 if raw is None else size
     return np.asarray(_Block(_aligned(size) if raw is None else raw)).view(dtype).reshape(shape)
 
 
 def aligned(array: NDArray, dtype: np.dtype) -> NDArray:
     """`array` itself where a kernel can use it as it is, an aligned copy elsewhere."""
     array = np.asarray(array)
-    if array.dtype == dtype and array.flags.c_contiguous and array.ctypes.data % ALIGNMENT == 0:
+    if array.dtype == dtype and array.flags.c_contiguous and array.__array_interface__["data"][0] % ALIGNMENT == 0:
         return array
     copy = take(array.shape, dtype)
     copy[...] = array
@@ -37,8 +41,10 @@ def aligned(array: NDArray, dtype: np.dtype) -> NDArray:
 
 def clear() -> None:
     """Return all idle memory to the system."""
+    global _held
     with _lock:
         _idle.clear()
+        _held = 0
 
 
 class _Block:
@@ -49,10 +55,11 @@ class _Block:
         self.__array_interface__ = raw.__array_interface__
 
     def __del__(self) -> None:
+        global _held
         with _lock:
-            held = sum(size * len(arrays) for size, arrays in _idle.items())
-            if held + self.raw.nbytes <= IDLE_LIMIT:
+            if _held + self.raw.nbytes <= IDLE_LIMIT:
                 _idle[self.raw.nbytes].append(self.raw)
+                _held += self.raw.nbytes
 
 
 def _aligned(size: int) -> NDArray:

@@ -67,8 +67,8 @@ class Points(Coupling):
         for i, points in enumerate(groups):
             group = str(i) if self.components else ""
             found |= {f"row{group}": points.rows} if self.components else {}
-            for axis, weights in enumerate(points.weights):
-                found |= {f"node{group}{axis}": points.nodes[:, axis], f"weight{group}{axis}": weights}
+            for axis, (nodes, weights) in enumerate(points.along_axes):
+                found[f"node{group}{axis}"], found[f"weight{group}{axis}"] = nodes, weights
         return found
 
     def source(self, f: dict, port: Port) -> Equations:
