@@ -14,6 +14,7 @@ from seisops.inversion.objectives import fwi, hessian, lsrtm
 from seisops.inversion.wavelet import estimate_wavelet
 from seisops.model import Model
 from seisops.operators import conditions
+from seisops.operators.components import Strain
 from seisops.operators.lrwf import LRWF
 from seisops.operators.modeling import Modeling
 from seisops.operators.projection import Projection
@@ -36,6 +37,7 @@ __all__ = [
     "Propagation",
     "Records",
     "Scattering",
+    "Strain",
     "VirtualSource",
     "algebra",
     "aperture",

@@ -18,6 +18,8 @@ class Grid:
         Of the physical grid, without its layer.
     absorb : int
         Cells of the layer.
+    margin : int
+        Cells between the grid and its layer.
     free_surface : bool
         Whether there is a free surface instead of a layer at the first node of the last axis.
     """
@@ -26,6 +28,7 @@ class Grid:
     spacing: tuple[float, ...]
     origin: tuple[float, ...]
     absorb: int
+    margin: int
     free_surface: bool
 
     @cached_property
@@ -40,10 +43,11 @@ class Grid:
 
     @cached_property
     def pad_widths(self) -> tuple[tuple[int, int], ...]:
-        """Cells of the layer before and after every axis."""
-        widths = [(self.absorb, self.absorb)] * self.ndim
+        """Cells before and after every axis, of the layer and of the margin to it."""
+        cells = self.absorb + self.margin if self.absorb else 0
+        widths = [(cells, cells)] * self.ndim
         if self.free_surface:
-            widths[-1] = (0, self.absorb)
+            widths[-1] = (0, cells)
         return tuple(widths)
 
     @cached_property
@@ -71,6 +75,16 @@ class Grid:
         out = np.zeros((*lead, *self.padded_shape), w.dtype)
         self.crop(out)[...] = w
         return out
+
+    def inside(self) -> NDArray:
+        """One in the grid, and falling smoothly to zero across the margin, on the padded grid."""
+        found = np.ones(self.padded_shape)
+        for axis, ((before, after), n) in enumerate(zip(self.pad_widths, self.padded_shape, strict=True)):
+            i = np.arange(n)
+            beyond = np.maximum(before - i, i - (n - 1 - after)).clip(0, self.margin) / max(self.margin, 1)
+            fall = (1 + np.cos(np.pi * beyond)) / 2
+            found *= fall.reshape([-1 if k == axis else 1 for k in range(self.ndim)])
+        return found
 
     def pad(self, x: NDArray) -> NDArray:
         """`x` on the padded grid, extended into the layer by its edge values."""

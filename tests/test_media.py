@@ -45,24 +45,39 @@ DENSITY = Earth((("v", 1.5, 2.5), ("rho", 1.0, 2.0)))
 SOLID = Earth((("vp", 1.5, 2.5), ("vs", 0.4, 1.0), ("rho", 1.0, 2.0)))
 AXIAL = Earth((("v", 1.5, 2.5), ("epsilon", 0.15, 0.25), ("delta", -0.05, 0.1), ("rho", 1.0, 2.0)))
 LOSSY = Earth((("v", 1.5, 2.5), ("Q", 10.0, 40.0), ("rho", 1.0, 2.0)), options=(("f_ref", 0.02), ("mechanisms", 2)))
+AXIAL_SOLID = replace(
+    SOLID, ranges=(*SOLID.ranges, ("epsilon", 0.05, 0.25), ("delta", -0.05, 0.1), ("gamma", -0.1, 0.1))
+)
+TILTED = Earth(
+    (*AXIAL.ranges[:3], ("rho", 1.0, 1.5), ("theta", -40.0, 70.0), ("phi", 0.0, 0.0)), shape=(9, 8),
+)  # fmt: skip
+LOSSY_SOLID = replace(
+    SOLID, ranges=(*SOLID.ranges, ("Qp", 20.0, 40.0), ("Qs", 15.0, 40.0)), options=(("f_ref", 0.02), ("mechanisms", 1))
+)
 EARTHS = {
     "density": DENSITY,
     "density, surface": replace(DENSITY, surface=True),
     "VTI": AXIAL,
     "VTI, surface": replace(AXIAL, surface=True),
+    "TTI": TILTED,
     "attenuating": LOSSY,
     "attenuating, surface": replace(LOSSY, surface=True),
     "elastic": SOLID,
     "water over rock": replace(SOLID, water=5),
+    "elastic VTI": AXIAL_SOLID,
+    "viscoelastic": replace(LOSSY_SOLID, water=5),
 }
 # In three dimensions kernels are slow to build: those of modelling alone.
 SOLIDS_3D = {
     "density": replace(DENSITY, shape=(7, 6, 7)),
     "VTI": replace(AXIAL, shape=(7, 6, 7)),
+    "TTI": replace(TILTED, ranges=(*TILTED.ranges[:5], ("phi", -90.0, 90.0)), shape=(5, 5, 5)),
     "elastic": replace(SOLID, shape=(7, 6, 7)),
+    "elastic VTI": replace(AXIAL_SOLID, shape=(7, 6, 7)),
 }
 every = pytest.mark.parametrize("name", EARTHS)
-solids = pytest.mark.parametrize("name", ["density", "VTI", "attenuating", "elastic", "water over rock"])
+SOLIDS = ("density", "VTI", "TTI", "attenuating", "elastic", "water over rock", "elastic VTI", "viscoelastic")
+solids = pytest.mark.parametrize("name", SOLIDS)
 single = pytest.mark.parametrize("name", ["density", "VTI", "attenuating", "elastic"])
 # Where a law asks nothing of a medium but that it is one, a leapfrog and fields changed in place stand for all.
 two = pytest.mark.parametrize("name", ["density", "elastic"])
@@ -84,8 +99,9 @@ class World:
         self.A = so.Modeling(model, self.rec)
         self.F = self.modeling()
         self.q, self.d = rng.standard_normal(self.F.dims), rng.standard_normal(self.F.dimsd)
-        self.wrt = tuple(model.parameters)
-        self.dp = np.stack([0.1 * x * rng.uniform(-1, 1, model.shape) for x in model.parameters.values()])
+        # An azimuth has no meaning in the plane.
+        self.wrt = tuple(p for p in model.parameters if p != "phi" or model.ndim == 3)
+        self.dp = np.stack([0.1 * x * rng.uniform(-1, 1, model.shape) for x in self.stacked])
 
     def modeling(self, source="p", receiver="p"):
         """Records of one component from sources of another."""
@@ -99,7 +115,7 @@ class World:
     @property
     def stacked(self):
         """Its own."""
-        return np.stack(list(self.model.parameters.values()))
+        return np.stack([self.model.parameters[p] for p in self.wrt])
 
 
 @cache
@@ -204,15 +220,21 @@ def test_adjoint_of_derivatives(name):
 
 @solids
 def test_derivatives_in_every_parameter(name):
+    """Of the Jacobian in all parameters, which has one kernel, along one of them at a time."""
     w = world(name)
-    spelled = [n for n in w.model.medium.spellings if not (n in ("mu", "lam") and "water" in name)]
-    for p in (*w.wrt, *spelled):
-        J = w.F.jacobian(w.q, wrt=p)
-        assert J.dims == w.model.shape
-        x = w.model.quantity(p)
-        # Where nothing shears every direction but one that keeps it a fluid is worth a try.
-        dm = 0.05 * np.random.default_rng(3).uniform(-1, 1, x.shape) * max(x.max(), 1e-3) * (x > 0)
-        assert_slopes(lambda x, p=p: w.F.at(**{p: x}) @ w.q, J, x, dm=dm)
+    others = {spelling.of: n for n, spelling in w.model.medium.spellings.items()}
+    fluid = "vs" in w.wrt and not w.model.vs.all()
+    for names in {w.wrt, w.wrt if fluid else tuple(others.get(p, p) for p in w.wrt)}:
+        J = w.F.jacobian(w.q, wrt=names)
+        x = np.stack([w.model.quantity(p) for p in names])
+        for k, p in enumerate(names):
+            direction = np.zeros_like(x)
+            # Where nothing shears every direction but one that keeps it a fluid is worth a try.
+            direction[k] = np.random.default_rng(3).uniform(-1, 1, x[k].shape) * max(np.abs(x[k]).max(), 1e-3)
+            direction[k] *= 0.05 * (x[k] > 0 if p == "vs" else 1)
+            if np.any(direction):
+                assert_slopes(lambda x, names=names: w.F.at(**dict(zip(names, x, strict=True))) @ w.q, J, x,
+                              dm=direction)  # fmt: skip
 
 
 @solids
@@ -333,8 +355,11 @@ def test_adjoint_in_3d(name):
     w = World(SOLIDS_3D[name])
     assert_adjoint(w.F)
     y = w.F @ w.q
-    with so.no_fusion():
-        assert error(w.F @ w.q, y) <= ROUNDING
+    assert np.linalg.norm(y) > 0
+    # With a margin to the layer whole wavefields are too large here.
+    if not w.model.margin:
+        with so.no_fusion():
+            assert error(w.F @ w.q, y) <= ROUNDING
 
 
 @single

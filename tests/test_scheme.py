@@ -217,7 +217,7 @@ def test_partial_derivatives_of_coefficients():
 def test_a_harmonic_mean_of_zeros_is_zero_and_so_are_its_derivatives():
     """Water over rock: where one node of four is a fluid, where two are, and where all are."""
     medium = Elastic()
-    f = function(medium.coefficients["mu01"], medium.meanings(("vs",)), medium.names, 2)
+    f = function(medium.coefficients["Cxz01"], medium.meanings(("vs",)), medium.names, 2)
     vs = {node: x for node, x in zip(((0, 0), (0, 1), (1, 0), (1, 1)), np.array([[1.0, 0, 0, 0], [1, 1, 0, 0],
          [1, 1, 1, 0], [1, 1, 1, 1]]).T, strict=True)}  # fmt: skip
     at = [vs[node] if name == "vs" else np.ones(4) for name, node in f.variables]

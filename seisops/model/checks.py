@@ -101,10 +101,12 @@ def time_step(dt: float | None, limit: float) -> float:
 
 def check_speed(model) -> None:
     """Refuse a model that is too fast for its time step."""
-    limit, speed = model.stable_step(1.0) / model.dt, model.fastest
+    limit, speed = model.stable_step(1.0) / model.dt, model.grid_speed
     if speed > limit * (1 + 1e-5):
+        lighter = speed > model.fastest * (1 + 1e-5)
+        beside = f" at a node beside lighter ones ({model.fastest:.4g} km/s in its rock)" if lighter else ""
         raise ValueError(
-            f"The fastest velocity, {speed:.4g} km/s, is above {limit:.4g} km/s, the stability limit of the "
+            f"The fastest velocity, {speed:.4g} km/s{beside}, is above {limit:.4g} km/s, the stability limit of the "
             f"time step {model.dt:.4g} ms. Make the model with Model(..., vmax={speed * 1.02:.3g}) "
             f"or Model(..., dt={_round_down(model.stable_step(speed)):.4g})."
         )

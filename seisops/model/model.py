@@ -122,7 +122,7 @@ class Model(Grid):
         checks.check_units(self, parameters)
         if "m" in parameters:
             warn_of_slownesses(self._parameters["m"])
-        self.vmax = checks.fastest(vmax, VMAX_MARGIN * self.fastest)
+        self.vmax = checks.fastest(vmax, VMAX_MARGIN * self.grid_speed)
         self.dt = checks.time_step(dt, self.stable_step(self.vmax))
         checks.check_speed(self)
         # What was warned of, in all models of this grid.
@@ -158,6 +158,15 @@ class Model(Grid):
         formula = self.medium.spellings[name].from_parameter
         return self.medium.evaluate(formula, {n: x.astype(np.float64) for n, x in self._parameters.items()})
 
+    def padded(self, name: str) -> NDArray:
+        """A quantity on the padded grid, or where that is inside of the model."""
+        return self.inside() if name == "inside" else self.pad(self.quantity(name))
+
+    @property
+    def margin(self) -> int:
+        """Cells between the grid and its absorbing layer, which the medium asks for."""
+        return self.medium.margin
+
     @cached_property
     def grid_key(self) -> tuple:
         """All that must agree for two models to share wavefields."""
@@ -179,10 +188,9 @@ class Model(Grid):
         """What kernels are given of the medium on the padded grid: its coefficients, of an inertia M dt²/M."""
         scheme, values = self.scheme, {}
         words, names = self.medium.meanings(self.medium.parameters), self.medium.names
-        padded = {name: self.pad(x.astype(np.float64)) for name, x in self._parameters.items()}
         for name in scheme.coefficients:
             f = function(self.medium.coefficients[name], words, names, self.ndim)
-            at = [moved(padded[quantity], node) for quantity, node in f.variables]
+            at = [moved(self.padded(quantity), node) for quantity, node in f.variables]
             value = evaluate(f.partial(), self.dt, at)
             values[name] = np.broadcast_to(value, self.padded_shape)
         for inertia in {f.inertia for f in scheme.fields if f.inertia}:
@@ -192,12 +200,17 @@ class Model(Grid):
     @cached_property
     def slowest(self) -> float:
         """The slowest speed, km/s."""
-        return float(self.medium.evaluate(self.medium.speed, self._parameters).astype(self.dtype).min())
+        return float(self.dtype.type(self.medium.slowest(self._parameters)))
 
     @cached_property
     def fastest(self) -> float:
         """The fastest speed, km/s."""
-        return float(self.medium.evaluate(self.medium.speed, self._parameters).max())
+        return self.medium.fastest(self._parameters)
+
+    @cached_property
+    def grid_speed(self) -> float:
+        """The fastest speed on the grid, km/s, which its time step is for."""
+        return self.medium.grid_speed(self._parameters)
 
     def stable_step(self, velocity: float) -> float:
         """The longest stable time step at a velocity, ms."""
@@ -286,5 +299,5 @@ class Model(Grid):
 
 
 # What a model finds out when it is first asked, and what of that is another with other parameters.
-_OF_VALUES = {"_spelled", "coefficients", "slowest", "fastest"}
+_OF_VALUES = {"_spelled", "coefficients", "slowest", "fastest", "grid_speed"}
 _MADE = {"_spelled", "told"} | {k for c in Model.__mro__ for k, x in vars(c).items() if isinstance(x, cached_property)}

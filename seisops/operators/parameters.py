@@ -186,7 +186,7 @@ class Change(SeismicOperator):
     @cached_property
     def _values(self) -> dict[str, NDArray]:
         quantities = {q for f in self._functions for q, _ in f.variables}
-        return {q: self._padded(self.model.quantity(q)) for q in quantities}
+        return {q: self.model.padded(q) if self.padded else self.model.quantity(q) for q in quantities}
 
     def _padded(self, x: NDArray) -> NDArray:
         return self.model.pad(x) if self.padded else x

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from seisops.algebra import ShotIndex
 from seisops.geometry import Geometry, shot_indices
 from seisops.model import Model
+from seisops.operators.components import Component, Strain, parts_of
 from seisops.operators.survey_operator import (
     RECEIVER,
     SOURCE,
@@ -34,8 +35,6 @@ from seisops.propagators.points import HALF_WIDTH, PointWeights, point_weights
 from seisops.time_operator import time_operator
 from seisops.units import check_positions
 
-Component = str | Mapping[str, float]
-
 
 class Projection(SurveyOperator):
     r"""Records wavefields at points; the adjoint injects at points.
@@ -51,10 +50,11 @@ class Projection(SurveyOperator):
         Points of every shot, anywhere in the model, and the time axis of the data.
     interpolation : {"sinc", "linear"}
         Weights of a point off the grid.
-    component : str, dict of str to float, or a sequence of these
+    component : str, dict of str to float, Strain, or a sequence of these
         What is recorded, and injected by the adjoint: "p" the pressure and volume sources; "x", "y", "z" the particle
         velocity and forces; "xx" ... stresses and moments; a dict adds several up with weights, such as the moment
-        tensor ``{"xx": 1, "zz": -1}``; a sequence records several at once. Which there are, the medium says.
+        tensor ``{"xx": 1, "zz": -1}``; a :class:`Strain` is what a fibre records; a sequence records several at once.
+        Which there are, the medium says.
 
     Notes
     -----
@@ -92,14 +92,17 @@ class Projection(SurveyOperator):
             raise ValueError(f"interpolation is one of {sorted(HALF_WIDTH)}, got {interpolation!r}.")
         self.interpolation = interpolation
         self.component = dict(component) if isinstance(component, Mapping) else component
-        self._parts = [_weights_of(model, c) for c in self._components]
+        self._parts = [parts_of(model, c) for c in self._components]
+        for c in self._components:
+            if isinstance(c, Strain):
+                c.check_points(geometry.positions)
         weights = [self._weighted(model, p) for p in geometry.positions]
         check_positions(np.concatenate(geometry.positions), model)
         self._build(model, geometry, weights)
 
     @cached_property
     def _several(self) -> bool:
-        return not isinstance(self.component, (str, Mapping))
+        return not isinstance(self.component, (str, Mapping, Strain))
 
     @property
     def _components(self) -> tuple[Component, ...]:
@@ -108,15 +111,15 @@ class Projection(SurveyOperator):
     def _weighted(self, model: Model, positions: NDArray) -> list[tuple[str, PointWeights]]:
         """The points of a shot at every port that a component has a part of, with the rows of their series."""
         scheme, found = model.scheme, []
-        for c, parts in enumerate(self._parts):
-            for port, weight in parts.items():
-                name = next(s.field for s in scheme.steps if isinstance(s, Receiver) and s.name == port)
-                field = scheme.field(name)
-                points = point_weights(model, positions, self.interpolation, field.stagger, field.parity or -1)
-                first, *others = points.weights
-                rows = (c * len(points) + np.arange(len(points))).astype(np.int32)
-                weights = (first * first.dtype.type(weight), *others)
-                found.append((port, replace(points, weights=weights, rows=rows)))
+        for c, part in ((c, part) for c, parts in enumerate(self._parts) for part in parts):
+            name = next(s.field for s in scheme.steps if isinstance(s, Receiver) and s.name == part.port)
+            field = scheme.field(name)
+            there = positions if part.shift is None else positions + part.shift
+            points = point_weights(model, there, self.interpolation, field.stagger, field.parity or -1)
+            first, *others = points.weights
+            rows = (c * len(points) + np.arange(len(points))).astype(np.int32)
+            weighted = first * np.broadcast_to(part.weight, len(points)).astype(first.dtype)[:, None]
+            found.append((part.port, replace(points, weights=(weighted, *others), rows=rows)))
         return found
 
     def _build(self, model: Model, geometry: Geometry, weights: list) -> None:
@@ -203,7 +206,7 @@ class Projection(SurveyOperator):
 
     @cached_property
     def _filters(self) -> dict[str, list]:
-        return {end: [filters(self.model, next(iter(p)), end) for p in self._parts] for end in (SOURCE, RECEIVER)}
+        return {end: [filters(self.model, p[0].port, end) for p in self._parts] for end in (SOURCE, RECEIVER)}
 
     def _operators(self, end: str) -> list[NDArray]:
         """W of every component, at one end of A."""
@@ -231,13 +234,3 @@ class Projection(SurveyOperator):
     def collector(self) -> Collected:
         """Takes the data of one shot after the other."""
         return Collected(self._join)
-
-
-def _weights_of(model: Model, component: Component) -> dict[str, float]:
-    """The ports that make up a component."""
-    parts = {component: 1.0} if isinstance(component, str) else {k: float(w) for k, w in component.items()}
-    for name in parts:
-        channel(model, name)
-    if len({model.medium.filters.get(name) for name in parts}) != 1:
-        raise ValueError(f"{parts} adds up components of different kinds: record them one beside the other.")
-    return parts

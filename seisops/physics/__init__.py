@@ -6,27 +6,44 @@ from typing import Any
 from seisops.physics.acoustic import Acoustic
 from seisops.physics.coefficients import Mean
 from seisops.physics.elastic import Elastic
+from seisops.physics.elastic_vti import ElasticVTI
+from seisops.physics.energy import Solid
 from seisops.physics.medium import Medium, Parameter, Spelling
+from seisops.physics.tti import TTI
 from seisops.physics.variable_density import VariableDensity
 from seisops.physics.viscoacoustic import Viscoacoustic
+from seisops.physics.viscoelastic import Viscoelastic
 from seisops.physics.vti import VTI
 
 __all__ = [
     "MEDIA",
+    "TTI",
     "VTI",
     "Acoustic",
     "Elastic",
+    "ElasticVTI",
     "Mean",
     "Medium",
     "Parameter",
+    "Solid",
     "Spelling",
     "VariableDensity",
     "Viscoacoustic",
+    "Viscoelastic",
     "medium_of",
 ]
 
 # Those that Model finds by the names of their parameters; the first that fits.
-MEDIA: tuple[type[Medium], ...] = (Acoustic, VariableDensity, VTI, Viscoacoustic, Elastic)
+MEDIA: tuple[type[Medium], ...] = (
+    Acoustic,
+    VariableDensity,
+    VTI,
+    TTI,
+    Viscoacoustic,
+    Elastic,
+    ElasticVTI,
+    Viscoelastic,
+)
 
 
 def medium_of(given: Mapping[str, Any]) -> tuple[Medium, dict[str, Any]]:

@@ -89,12 +89,20 @@ def function(
     else:
         steps = ((0, 1) if axis in coefficient.along else (0,) for axis in range(ndim))
         around = [read(coefficient.of, node) for node in product(*steps)]
-        n = len(around)
-        mean = sympy.together(n / sum(1 / x for x in around)) if coefficient.harmonic else sum(around) / n
+        mean = _mean(len(around), coefficient.harmonic).subs(
+            {sympy.Symbol(f"at{i}"): x for i, x in enumerate(around)}, simultaneous=True
+        )
         expression = parsed(coefficient.formula, ()).subs(sympy.Symbol("x"), mean)
     found = sorted(str(s) for s in expression.free_symbols if str(s) != "h")
     variables = tuple((name.split("__")[0], tuple(map(int, name.split("__")[1]))) for name in found)
     return Function(expression, variables)
+
+
+@cache
+def _mean(n: int, harmonic: bool) -> sympy.Expr:
+    """The mean of n values; a harmonic one without quotients of values that may be zero."""
+    values = [sympy.Symbol(f"at{i}") for i in range(n)]
+    return sympy.together(n / sum(1 / x for x in values)) if harmonic else sum(values) / n
 
 
 def _symbol(name: str, node: Node) -> sympy.Symbol:

@@ -75,8 +75,16 @@ class Medium(ABC):
         Other names that a parameter goes by.
     coefficients : dict of str to str or Mean
         Every coefficient of the scheme as a formula of the parameters and the time step h.
-    speed : str
-        The formula of the fastest speed, km/s.
+    speed, slow : str
+        The formulas of the fastest and the slowest speed, km/s; the same where `slow` is not given.
+    between : str
+        The parameter of which the scheme has the inverse of a mean between nodes, if any: the density.
+    layer_shift : pair of float
+        Of the frequencies below which the absorbing layer turns to evanescent waves, at its inner and its outer edge,
+        in proportion to that of acoustic media. Larger ones absorb less, and stay stable in stronger contrasts.
+    margin : int
+        Cells between the model and its absorbing layer. Formulas of coefficients may have an ``inside``, which is one
+        in the model and goes to zero across them.
     title : str
         What it is called, for messages.
     free_surface : bool
@@ -92,6 +100,10 @@ class Medium(ABC):
     spellings: Mapping[str, Spelling] = MappingProxyType({})
     coefficients: Mapping[str, Coefficient]
     speed: str
+    slow: str = ""
+    between: str = ""
+    layer_shift: tuple[float, float] = (1.0, 0.0)
+    margin: int = 0
     title: str = ""
     options: tuple[str, ...] = ()
     free_surface: bool = True
@@ -107,6 +119,33 @@ class Medium(ABC):
 
     def check(self, parameters: Parameters) -> None:  # noqa: B027, most have nothing to refuse
         """Refuse parameters that make no sense together, in words."""
+
+    def fastest(self, parameters: Parameters) -> float:
+        """The fastest speed of the rocks, km/s."""
+        return float(self.evaluate(self.speed, parameters).max())
+
+    def slowest(self, parameters: Parameters) -> float:
+        """The slowest speed of the rocks, km/s."""
+        return float(self.evaluate(self.slow or self.speed, parameters).min())
+
+    def grid_speed(self, parameters: Parameters) -> float:
+        """The fastest speed on the grid, km/s: a node beside lighter ones is faster than its rock.
+
+        The inertia between two nodes is that of their mean density, the stiffness a node's own.
+        """
+        speed = self.evaluate(self.speed, parameters)
+        if not self.between:
+            return float(speed.max())
+        x, gain = parameters[self.between].astype(np.float64), 1.0
+        for axis in range(x.ndim):
+            for step in (-1, 1):
+                beside = np.take(x, (np.arange(x.shape[axis]) + step).clip(0, x.shape[axis] - 1), axis)
+                gain = np.maximum(gain, self.gain(x, beside))
+        return float((speed * np.sqrt(gain)).max())
+
+    def gain(self, here: NDArray, beside: NDArray) -> NDArray:
+        """How much faster, squared, a node is on the grid than its rock, by the density here and beside it."""
+        return 2 * here / (here + beside)
 
     @property
     def wrt(self) -> tuple[str, ...]:

@@ -54,7 +54,7 @@ def inlined(scheme: Scheme, ports: Collection[str], kept: Collection[str] = ()) 
         here = [s for s in steps if field.name in (s.changes, *s.reads)]
         stages = [s for s in here if isinstance(s, Stage) and s.target == field.name]
         passes = len(stages) == 1 and stages[0].keep == ZERO and stages[0] is here[0]
-        if passes and field.name not in kept and not any(isinstance(s, Port) for s in here):
+        if passes and not field.stored and field.name not in kept and not any(isinstance(s, Port) for s in here):
             steps = [_without(s, field.name, stages[0].terms) for s in steps if s is not stages[0]]
     used = {name for s in steps for name in (s.changes, *s.reads)}
     return Scheme(tuple(f for f in scheme.fields if f.name in used), tuple(steps))

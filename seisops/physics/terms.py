@@ -110,6 +110,8 @@ class Field:
         The axis in whose absorbing layer it lives; a wavefield is everywhere.
     parity : {-1, 0, 1}
         How it is mirrored above a free surface: with the opposite sign (it vanishes there), not at all, with its sign.
+    stored : bool
+        Whether it is worth its memory: that its neighbours take differences of it, and it is much to compute.
     """
 
     name: str
@@ -118,6 +120,7 @@ class Field:
     second: bool = False
     strip: int | None = None
     parity: int = 0
+    stored: bool = False
 
     def __post_init__(self) -> None:
         if self.inertia is not None:

@@ -33,6 +33,7 @@ class VariableDensity(Medium):
     spellings: ClassVar = {"v": Spelling("m", "velocity", "km/s", "1/v**2", "1/sqrt(m)", known=True)}
     coefficients: ClassVar = {"inertia": "m/rho"} | {f"b{a}": Mean("1/x", "rho", (a,)) for a in range(3)}
     speed: ClassVar = "1/sqrt(m)"
+    between: ClassVar = "rho"
 
     def scheme(self, ndim):
         u = Field("u", (0,) * ndim, inertia="inertia", parity=-1)

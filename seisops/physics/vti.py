@@ -48,6 +48,7 @@ class VTI(Medium):
         "cVV": "h**2*rho/m",
     } | {f"b{a}": Mean("1/x", "rho", (a,)) for a in range(3)}
     speed: ClassVar = "sqrt((1 + 2*Max(epsilon, 0))/m)"
+    between: ClassVar = "rho"
     filters: ClassVar = {axis: ((), ("integral", "half")) for axis in "xyz"}
 
     def scheme(self, ndim):

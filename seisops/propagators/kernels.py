@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
@@ -24,7 +24,6 @@ from pathlib import Path
 import devito
 import numpy as np
 from devito import Constant, Function, Grid, Operator, configuration
-from devito.passes.iet.languages.openmp import OmpIteration
 
 from seisops import watching
 from seisops.physics.scheme import Scheme
@@ -32,6 +31,7 @@ from seisops.physics.steps import Receiver, Source
 from seisops.propagators import domain
 from seisops.propagators.couplings import Coupling, Offsets
 from seisops.propagators.equations import Functions
+from seisops.propagators.lowering import lowering
 from seisops.propagators.surroundings import float_environment, quiet, uncollected
 
 
@@ -110,32 +110,12 @@ def _backwards(equations: dict[str, list], time) -> dict[str, list]:
 def _build(spec: KernelSpec) -> Operator:
     shape = (4 * (spec.reach + spec.absorb),) * spec.ndim
     functions = FieldSet(spec, domain.template(shape, np.dtype(spec.dtype).type, spec.free_surface))
-    with _contiguous():
+    with lowering():
         operator = Operator(_equations(spec, functions), name="March", **_build_options(spec))
     # Its own copy, as Devito's may be shared. A debugger's symbols take a fifth of the time that compiling takes.
     operator._compiler = copy(operator._compiler)
     operator._compiler.cflags = [flag for flag in operator._compiler.cflags if flag != "-g"]
     return operator
-
-
-@contextmanager
-def _contiguous():
-    """Give every thread neighbouring rows, the same in every step.
-
-    Devito lets threads take row after row as they come. On small grids they then wait for one another at the counter,
-    and rows move between the caches of the cores: a shot of 401 x 201 cells took up to three times as long.
-    """
-    make = vars(OmpIteration)["_make_clauses"]
-
-    def clauses(cls, *, chunk_size=None, **others):
-        # Without a chunk size there is no schedule, and OpenMP's own is this.
-        return make.__get__(None, cls)(chunk_size=chunk_size or False, **others)
-
-    OmpIteration._make_clauses = classmethod(clauses)
-    try:
-        yield
-    finally:
-        OmpIteration._make_clauses = make
 
 
 # What Devito's plain languages become with threads.
@@ -219,7 +199,7 @@ def _sources() -> str:
     here = Path(__file__).parent
     files = [
         *sorted((here / "couplings").glob("*.py")),
-        *(here / f"{n}.py" for n in ("domain", "equations", "kernels")),
+        *(here / f"{n}.py" for n in ("domain", "equations", "kernels", "lowering")),
     ]
     return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
 

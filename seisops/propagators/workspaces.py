@@ -166,12 +166,13 @@ def layer_profile(model: Model, letter: str, axis: int, half: int) -> NDArray:
     :math:`b = e^{-(\sigma + \alpha) dt},\ a = \sigma (b - 1) / (\sigma + \alpha)` with a quadratic
     :math:`\sigma`; constants of the grid alone, so that the wave equation stays linear in m.
     """
-    before, after = model.pad_widths[axis]
     n, cells, d = model.padded_shape[axis], model.absorb, model.spacing[axis]
+    before, after = (cells if width else 0 for width in model.pad_widths[axis])
     i = np.arange(n) + half / 2
     depth = np.maximum((before - i) * (before > 0), (i - (n - 1 - after)) * (after > 0)).clip(0) / cells
     sigma = -3 * model.vmax * np.log(REFLECTION) / (2 * cells * d) * depth**2
-    alpha = np.pi * model.vmax / (CELLS_PER_WAVELENGTH * d) * (1 - depth).clip(0)
+    inner, outer = model.medium.layer_shift
+    alpha = np.pi * model.vmax / (CELLS_PER_WAVELENGTH * d) * (inner * (1 - depth).clip(0) + outer)
     b = np.exp(-(sigma + alpha) * model.dt)
     if letter == "b":
         return b.astype(model.dtype)
