@@ -45,14 +45,6 @@ class SurveyOperator(SeismicOperator):
         """Shot `i` for another process: ``op[[i]]`` in this model."""
         return self[[i]]
 
-    def _moved(self, model: Model, *without: str) -> SurveyOperator:
-        """The same in another model of its grid, which keeps all that was found out but what is named."""
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__, model=model)
-        for name in without:
-            other.__dict__.pop(name, None)
-        return other
-
     def _shotwise(self, x: NDArray) -> NDArray:
         """`x` with its shot axis, also for the one shot of ``op[i]``."""
         return x[None] if self.geometry.single else x

@@ -60,7 +60,8 @@ class Marching:
         self.terms = [source, *measures]
         self.spec = _known_spec(model, adjoint, runs_threaded(threads), source, measures)
         self.threads = {"nthreads": threads, "nthreads_nonaffine": threads_at_points}
-        self.block = min(nt, BLOCK) if watching.shows_steps() else nt
+        self.shows_steps = watching.shows_steps()
+        self.block = min(nt, BLOCK) if self.shows_steps else nt
         for term in self.terms:
             if term.history is not None and term.history.block:
                 self.block = min(nt, BLOCK)
@@ -110,7 +111,7 @@ class Marching:
             If the wavefield is not finite.
         """
         starts = range(0, self.nt, self.block)
-        with watching.bar(self.nt, "time steps") if watching.shows_steps() else _NO_BAR as moved_on:
+        with watching.bar(self.nt, "time steps") if self.shows_steps else _NO_BAR as moved_on:
             for start in reversed(starts) if self.adjoint else starts:
                 watching.check_given_up()
                 self.run(start)
