@@ -165,7 +165,7 @@ class Chain(Node):
     def __init__(self, factors: Sequence[LinearOperator], scale: complex = 1) -> None:
         for left, right in pairwise(factors):
             check_neighbours(left, right)
-        scale = number(scale)
+        scale = scale if isinstance(scale, int) else number(scale)
         dtype = np.result_type(*[f.dtype for f in factors])
         if isinstance(scale, complex):
             dtype = np.result_type(dtype, np.complex64)

@@ -105,7 +105,7 @@ class Model(Grid):
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.dtype("float32"), np.dtype("float64")):
             raise ValueError(f"dtype must be float32 or float64, got {self.dtype}.")
-        self._parameters, self._spelled = self._canonical(self._with_defaults(parameters)), {}
+        self._parameters, self._spelled = self._canonical(checks.with_defaults(self.medium, parameters)), {}
         missing = self.medium.parameters.keys() - self._parameters.keys()
         if missing:
             raise TypeError(
@@ -290,13 +290,6 @@ class Model(Grid):
     ) -> dict[str, NDArray]:
         found = self.medium.canonical(given, known)
         return {name: _freeze(found[name].astype(self.dtype)) for name in self.medium.parameters if name in found}
-
-    def _with_defaults(self, given: Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
-        """What is given, and what stands for the parameters that may be left out."""
-        shape = np.shape(next(iter(given.values()))) if given else ()
-        optional = {n: p.default for n, p in self.medium.parameters.items() if p.default is not None}
-        meant = {self.medium.spellings[n].of if n in self.medium.spellings else n for n in given}
-        return given | {n: np.full(shape, x) for n, x in optional.items() if n not in meant}
 
     _repr_html_ = words.html
     __repr__ = words.line

@@ -24,14 +24,9 @@ class SurveyOperator(SeismicOperator):
     separable = True
 
     def __init__(self, model: Model, geometry: Geometry, dims: tuple, dimsd: tuple) -> None:
-        self.geometry = geometry
+        self.geometry, self.nsrc = geometry, geometry.nsrc
         self.nt = computational_steps(model, geometry)
         super().__init__(dims, dimsd, model.dtype, model)
-
-    @property
-    def nsrc(self) -> int:
-        """Number of shots."""
-        return self.geometry.nsrc
 
     def shots_in(self, x: NDArray, index: ShotIndex) -> NDArray:
         """What ``op[index]`` takes of an input `x` of all shots."""
