@@ -6,6 +6,7 @@ Of one small shot and in one thread, when all that is made once has been made: p
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -27,11 +28,15 @@ def counted(product: Callable[[], object]) -> Counter:
         if event == "call":
             calls[frame.f_code] += 1
 
+    # What the collector calls comes when it comes.
+    gc.collect()
+    gc.disable()
     sys.setprofile(noted)
     try:
         product()
     finally:
         sys.setprofile(None)
+        gc.enable()
     # The lambda is no call of the library.
     calls[product.__code__] -= 1
     return +calls

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 def real(x: ArrayLike, what: str, dtype: DTypeLike | None = np.float64) -> NDArray:
     """`x` as an array, refused where it is complex: NumPy would drop the imaginary part."""
     x = np.asarray(x)
-    if np.iscomplexobj(x):
+    if x.dtype.kind == "c":
         raise TypeError(f"{what} must be real, not {x.dtype}: take the real and the imaginary part apart.")
     return x if dtype is None else x.astype(dtype, copy=False)
 
@@ -22,7 +22,7 @@ def real_type(dtype: DTypeLike) -> np.dtype:
 def own(x: ArrayLike, dtype: np.dtype | None = None) -> NDArray:
     """A copy of `x`, in `dtype` at least, that does not change when `x` does; `x` itself where that cannot change."""
     x = np.asarray(x)
-    dtype = x.dtype if dtype is None else np.result_type(x, dtype)
+    dtype = x.dtype if dtype is None or x.dtype == dtype else np.result_type(x, dtype)
     base: object = x
     while isinstance(base, np.ndarray) and not base.flags.writeable:
         base = base.base

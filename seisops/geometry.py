@@ -162,7 +162,7 @@ class Geometry:
         self.nt = int(nt) if nt is not None else floor(t / dt * (1 + 1e-9)) + 1
         self.t = float(t) if t is not None else (self.nt - 1) * self.dt
 
-    @property
+    @cached_property
     def nsrc(self) -> int:
         """Number of shots."""
         return len(self.positions)
@@ -187,7 +187,7 @@ class Geometry:
         """Number of space axes."""
         return self.positions[0].shape[1]
 
-    @property
+    @cached_property
     def lead(self) -> tuple[int, ...]:
         """The shot axis of every array of this survey: (nsrc,), or () for the one shot `geometry[i]`."""
         return () if self.single else (self.nsrc,)
@@ -215,7 +215,8 @@ class Geometry:
 
     def join(self, shots: Sequence[ArrayLike]) -> NDArray:
         """Join shot records into data of `shape`, the inverse of :meth:`split`."""
-        shapes, expected = [np.shape(s) for s in shots], [(n, self.nt) for n in self.counts]
+        shots = [np.asarray(s) for s in shots]
+        shapes, expected = [s.shape for s in shots], [(n, self.nt) for n in self.counts]
         if shapes != expected:
             raise ValueError(f"The records have shapes {shapes}, {self} expects {expected}.")
         return np.concatenate(shots).reshape(self.shape)

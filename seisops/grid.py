@@ -100,11 +100,10 @@ class Grid:
 
     def pad_adjoint(self, y: NDArray) -> NDArray:
         """The transpose of :meth:`pad`: what lies in the layer is added to the edge it came from."""
-        for axis, (a, b) in enumerate(self.pad_widths):
-            n = self.shape[axis]
-            y = np.moveaxis(y, axis, 0)
-            inner = y[a : a + n].copy()
-            inner[0] += y[:a].sum(axis=0)
-            inner[-1] += y[a + n : a + n + b].sum(axis=0)
-            y = np.moveaxis(inner, 0, axis)
+        for axis, (a, _) in enumerate(self.pad_widths):
+            n, before = self.shape[axis], (slice(None),) * axis
+            inner = y[*before, a : a + n].copy()
+            inner[*before, 0] += np.add.reduce(y[*before, :a], axis)
+            inner[*before, n - 1] += np.add.reduce(y[*before, a + n :], axis)
+            y = inner
         return np.ascontiguousarray(y)

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
@@ -16,6 +17,7 @@ from zoo import ROUNDING, Elsewhere, Stored, diagonal, error, normal, operator, 
 import seisops as so
 from seisops import checks
 from seisops.execution import pickles
+from seisops.execution.blas import one_thread
 from seisops.storage import Disk, Half
 
 pytestmark = pytest.mark.xdist_group("processes")
@@ -340,3 +342,29 @@ def test_linear_algebra_has_one_thread_while_shots_run(executor):
         so.fwi(w.F, w.q, d, misfit=misfit)
         assert threads() == before == {2}
     assert seen == [{1}] * w.src.nsrc
+
+
+def test_linear_algebra_has_its_threads_again_whoever_leaves_last():
+    entered, left, done = threading.Event(), threading.Event(), threading.Event()
+
+    def first():
+        with one_thread:
+            entered.set()
+            left.wait(60)
+        done.set()
+
+    def threads():
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    with threadpool_limits(limits=2, user_api="blas"):
+        before = threads()
+        with ThreadPoolExecutor(1) as pool:
+            running = pool.submit(first)
+            entered.wait(60)
+            with one_thread:
+                left.set()
+                done.wait(60)
+                running.result()
+                assert threads() == {1}
+            # The thread that limited it is there still.
+            assert threads() == before

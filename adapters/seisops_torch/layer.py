@@ -18,7 +18,7 @@ from seisops.bridge.calculus import Keeper
 from seisops.bridge.form import FORWARD, Inputs, Partial
 from seisops.bridge.parameters import Names, broadcast, names_of
 from seisops_torch import shim
-from seisops_torch.nodes import partials_of, torch_dtype
+from seisops_torch.nodes import partials_of, torch_dtype, values_of
 
 
 @torch.compiler.disable
@@ -181,7 +181,11 @@ def _forward(op: LinearOperator, keeper: Keeper | None, m: Tensor | None, x: Ten
             "Forward mode over forward mode gives wrong mixed derivatives through any autograd function, in PyTorch "
             "itself. Use forward over reverse, torch.func.hessian or jvp(grad(f)), which is exact here."
         )
-    return _Form.apply(op, keeper, (FORWARD,), m, x, None)[0]
+    if not shim.plain((m, x)):
+        return _Form.apply(op, keeper, (FORWARD,), m, x, None)[0]
+    if not shim.recorded((m, x)):
+        return values_of(op, None, (FORWARD,), (m, x, None))[0]
+    return _Plain.apply(op, keeper, (FORWARD,), m, x, None)[0]
 
 
 class _Form(torch.autograd.Function):
@@ -227,6 +231,19 @@ class _Form(torch.autograd.Function):
             moved.append(t)
         results = _Form.apply(op, keeper, partials, *moved)
         return results, (0,) * len(results)
+
+
+class _Plain(torch.autograd.Function):
+    """The same of plain tensors, for which PyTorch need not bind a signature first."""
+
+    @staticmethod
+    def forward(ctx, *inputs) -> tuple[Tensor, ...]:
+        op, keeper, partials, *tensors = inputs
+        output = values_of(op, keeper, partials, tensors)
+        _Form.setup_context(ctx, inputs, output)
+        return output
+
+    backward, jvp = _Form.backward, _Form.jvp
 
 
 def _call(ctx) -> Callable:

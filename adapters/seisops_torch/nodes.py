@@ -35,13 +35,21 @@ def partials_of(
     if len(tensors) > 3 + MAX_ORDER:
         raise RuntimeError(f"Derivatives with respect to the model end at order {MAX_ORDER + 1}.")
     if shim.plain(tensors):
-        inputs = Inputs.unflat(tensors).map(to_numpy)
-        device = next(t.device for t in tensors if t is not None)
-        return tuple(torch.from_numpy(r).to(device) for r in calculus.evaluate(op, partials, inputs, keeper))
+        return values_of(op, keeper, partials, tensors)
     numbers = registry.register(op), 0 if keeper is None else registry.register(keeper)
     code = ",".join(f"{p.slot}{p.order}" for p in partials)
     # vmap and compilers know no lists of tensors.
     return tuple(evaluate(*numbers, code, *tensors, *[None] * (3 + MAX_ORDER - len(tensors)))[: len(partials)])
+
+
+def values_of(
+    op: LinearOperator, keeper: Keeper | None, partials: tuple[Partial, ...], tensors: Sequence[Optional]
+) -> tuple[Tensor, ...]:
+    """The partials of an operator at plain tensors."""
+    inputs = Inputs.unflat([None if t is None else to_numpy(t) for t in tensors])
+    results = calculus.evaluate(op, partials, inputs, keeper)
+    device = next(t.device for t in tensors if t is not None)
+    return tuple([torch.from_numpy(r).to(device) for r in results])
 
 
 def _read(code: str, tensors: Sequence[Optional]) -> tuple[tuple[Partial, ...], tuple]:

@@ -8,12 +8,21 @@ from functools import cache
 import torch
 from torch import Tensor, nn
 from torch._C import _functorch
+from torch.autograd import forward_ad
 from torch.utils._python_dispatch import _len_torch_dispatch_stack
 
 
 def forward_levels() -> int:
     """How many levels of forward mode are around this call."""
-    return sum(level.key() == _functorch.TransformType.Jvp for level in _functorch.get_interpreter_stack() or ())
+    stack = _functorch.get_interpreter_stack()
+    return sum([level.key() == _functorch.TransformType.Jvp for level in stack]) if stack else 0
+
+
+def recorded(tensors: Sequence[Tensor | None]) -> bool:
+    """Whether somebody differentiates plain tensors, in either direction."""
+    if forward_ad._current_level >= 0:
+        return True
+    return torch.is_grad_enabled() and any([t.requires_grad for t in tensors if t is not None])
 
 
 def plain(tensors: Sequence[Tensor | None]) -> bool:

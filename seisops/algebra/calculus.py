@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pylops import LinearOperator
 
@@ -45,7 +44,7 @@ def derivative(
     if not isinstance(op, SeismicOperator):
         check_constant(op)
         return None
-    if tail is None or not np.issubdtype(tail.dtype, np.complexfloating):
+    if tail is None or tail.dtype.kind != "c":
         return op.derivative(op, tail, x, wrt)
     # Wavefields are real: what meets a complex one is the sum of what meets its two parts, x being real.
     conjugate = conj(tail)
@@ -63,6 +62,8 @@ def derivatives(
     """For every factor that depends on p, its position and dp -> d(factor) @ (what stands behind it)."""
     found = []
     for i, f in enumerate(chain.factors):
+        if not getattr(f, "varies", True):
+            continue
         rest = [*chain.factors[i + 1 :], *([] if tail is None else [tail])]
         d = derivative(f, product(*rest) if rest else None, x, wrt)
         if d is not None:

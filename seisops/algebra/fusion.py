@@ -105,7 +105,7 @@ def sampled_along(op: SeismicOperator, factors: Sequence[LinearOperator]) -> tup
     """The sampling intervals at both ends of a product, refused where wavefields on the way are of two."""
     stretches: list[float | None] = [None]
     for f in factors:
-        gives, takes = sampled(f)
+        gives, takes = getattr(f, "sampled", (None, None))
         stretches[-1] = gives if stretches[-1] is None else agreed(op, stretches[-1], gives)
         if gives or takes or f.shape[0] != f.shape[1]:
             stretches.append(takes)

@@ -60,7 +60,7 @@ class Linearization:
         """
         y = self.op.H._as_input(y)
         y = y.astype(np.result_type(y, real_type(self.op.dtype)), copy=False)
-        if np.iscomplexobj(y) and not np.issubdtype(self.op.dtype, np.complexfloating):
+        if y.dtype.kind == "c" and self.op.dtype.kind != "c":
             (x, m), (ix, im) = self.pull(y.real), self.pull(y.imag)
             return x + 1j * ix, m + 1j * im
         gx, gm = self._pull(y)
@@ -141,7 +141,7 @@ class OfProduct(Linearization):
         return total([behind(self.chain, i, d) for i, d in self.parts.items()])
 
     def _pull(self, y):
-        if np.issubdtype(self.op.dtype, np.complexfloating):
+        if self.op.dtype.kind == "c":
             # Wavefields are real: those of the adjoint's two parts are marched for each product.
             return apply(self.op.H, y), apply(self.J.H, y) if self.varies else self.constant
         gradient = self.constant

@@ -73,7 +73,7 @@ class Adjoint(Node):
         super().__init__(op.dimsd, op.dims, op.dtype, op.model)
         self.op = self.adjoint_of = op
         self.parts, self.takes, self.gives, self.sampled = (op,), op.gives, op.takes, op.sampled[::-1]
-        self.propagates = op.propagates
+        self.propagates, self.varies = op.propagates, op.varies
 
     @property
     def knows_shots(self) -> bool:
@@ -82,6 +82,10 @@ class Adjoint(Node):
 
     def rebuild(self, parts):
         return Adjoint(*parts)
+
+    def _at(self, model):
+        op = tree.at(self.op, model)
+        return self._copied(op=op, adjoint_of=op, parts=(op,), model=op.model)
 
     def propagation(self, left, right):
         """The march of the transpose between two samplers."""
@@ -161,7 +165,7 @@ class Chain(Node):
     def __init__(self, factors: Sequence[LinearOperator], scale: complex = 1) -> None:
         for left, right in pairwise(factors):
             check_neighbours(left, right)
-        scale = number(scale)
+        scale = scale if isinstance(scale, int) else number(scale)
         dtype = np.result_type(*[f.dtype for f in factors])
         if isinstance(scale, complex):
             dtype = np.result_type(dtype, np.complex64)
@@ -177,11 +181,8 @@ class Chain(Node):
 
     def _at(self, model):
         # Its factors fit as they did, and whichever had a model is in this one.
-        other = object.__new__(Chain)
         factors = tuple([tree.at(f, model) for f in self.factors])
-        other.__dict__.update(self.__dict__, factors=factors, parts=factors, model=self.model and model)
-        other.__dict__.pop("fused", None)
-        return other
+        return self._copied(["fused"], factors=factors, parts=factors, model=self.model and model)
 
     @cached_property
     def fused(self) -> tuple[LinearOperator, ...]:

@@ -7,10 +7,9 @@ interval the data of its wavefields are ``sampled``, what it is in another model
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import ABCMeta, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from math import prod
 
 import numpy as np
@@ -34,7 +33,13 @@ class Footprint:
     backgrounds: Sequence[SeismicOperator] = ()
 
 
-class SeismicOperator(LinearOperator, ABC):
+class _Abstract(ABCMeta):
+    """Abstract methods alone: without virtual subclasses an instance is recognised as quickly as any other."""
+
+    __instancecheck__ = type.__instancecheck__
+
+
+class SeismicOperator(LinearOperator, metaclass=_Abstract):
     """A PyLops operator that composes flatly and knows its model.
 
     A new one defines ``_forward`` and ``_transposed`` on arrays of ``dims`` and ``dimsd``, ``_at`` and ``derivative``;
@@ -55,6 +60,8 @@ class SeismicOperator(LinearOperator, ABC):
     propagates = False
     # Whether what it gives for a shot depends on what it takes for that shot alone.
     separable = False
+    # Whether it is another operator in another model.
+    varies = True
     # Whether it adds up what comes from different shots.
     sums_shots = False
     # Whether it is another operator for other shots.
@@ -72,6 +79,7 @@ class SeismicOperator(LinearOperator, ABC):
     # PyLops finds them out whenever they are asked for, and they never change.
     dims: tuple[int, ...] = ()
     dimsd: tuple[int, ...] = ()
+    shape: tuple[int, int] = (0, 0)
     name: str | None = None
     # The operators it is made of, or that make what it holds.
     parts: tuple[LinearOperator, ...] = ()
@@ -81,12 +89,8 @@ class SeismicOperator(LinearOperator, ABC):
 
     def __init__(self, dims: Sequence[int], dimsd: Sequence[int], dtype: np.dtype, model=None) -> None:
         super().__init__(dtype=np.dtype(dtype), dims=tuple(map(int, dims)), dimsd=tuple(map(int, dimsd)))
+        self.shape = (prod(self.dimsd), prod(self.dims))
         self.model = model
-
-    @cached_property
-    def shape(self) -> tuple[int, int]:
-        """Sizes of what it gives and takes."""
-        return prod(self.dimsd), prod(self.dims)
 
     # ------------------------------------------------------------------ what a subclass says
 
@@ -141,7 +145,7 @@ class SeismicOperator(LinearOperator, ABC):
 
     def conj(self) -> SeismicOperator:
         """The complex conjugate."""
-        if np.issubdtype(self.dtype, np.complexfloating):
+        if self.dtype.kind == "c":
             raise NotImplementedError(f"{self} is complex and does not know its conjugate: take that of its factors.")
         return self
 
@@ -153,13 +157,21 @@ class SeismicOperator(LinearOperator, ABC):
         """What it holds in memory as one of the operators that run for `nsrc` shots."""
         return Footprint()
 
+    def _copied(self, without: Sequence[str] = (), **changes) -> SeismicOperator:
+        """The same with other attributes, and without those that were found out of what changes."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, **changes)
+        for name in without:
+            other.__dict__.pop(name, None)
+        return other
+
     # ------------------------------------------------------------------ products with arrays
 
     def _as_input(self, x: ArrayLike, *, copy: bool = False) -> NDArray:
         x = np.asarray(x)
         if x.size != self.shape[1] or x.shape not in (self.dims, (self.shape[1],), (1, *self.dims)):
             raise ValueError(f"{self} takes an array of shape {self.dims} or ({self.shape[1]},), got {x.shape}.")
-        if copy and np.iscomplexobj(x):
+        if copy and x.dtype.kind == "c":
             raise TypeError(
                 f"Derivatives of {self} are known at real input: take the real and the imaginary part apart."
             )
@@ -241,6 +253,8 @@ class SeismicOperator(LinearOperator, ABC):
 
 class Constant(SeismicOperator):
     """An operator that is the same in every model."""
+
+    varies = False
 
     def _at(self, model):
         return self

@@ -33,7 +33,7 @@ def product(*operators: LinearOperator, scale: complex = 1) -> SeismicOperator:
             ends = getattr(left, "factors", (left,))[-1], getattr(right, "factors", (right,))[0]
             check_neighbours(*ends, whole=(left, right))
     factors: list[LinearOperator] = []
-    scale = number(scale)
+    scale = scale if isinstance(scale, int) else number(scale)
     for op in operators:
         if isinstance(op, Chain):
             factors += op.factors

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 from numpy.typing import NDArray
 from pylops import LinearOperator
 
@@ -28,7 +27,9 @@ def at(op: LinearOperator, model) -> LinearOperator:
     if not isinstance(op, SeismicOperator):
         check_constant(op)
         return op
-    check_one_grid(op, model)
+    # What it is made of is put there in the same way.
+    if op.model is not None and op.model.grid_key != model.grid_key:
+        raise _two_grids(op, model)
     return op._at(model)
 
 
@@ -41,7 +42,7 @@ def within(op: LinearOperator, window) -> LinearOperator:
 
 def conj(op: LinearOperator) -> LinearOperator:
     """The operator x -> conj(op @ conj(x)), whose dependence on m is kept."""
-    return op.conj() if isinstance(op, SeismicOperator) or np.issubdtype(op.dtype, np.complexfloating) else op
+    return op.conj() if isinstance(op, SeismicOperator) or op.dtype.kind == "c" else op
 
 
 def shotwise(part: LinearOperator, whole: LinearOperator) -> SeismicOperator:
@@ -69,12 +70,17 @@ def common_model(parts: Sequence[LinearOperator]):
 def check_one_grid(op: LinearOperator, model) -> None:
     """Refuse operators on other grids or time steps than the `model` whose squared slowness is asked about."""
     for part in getattr(op, "parts", ()):
-        check_one_grid(part, model)
+        if getattr(part, "model", None) is not model or part.parts:
+            check_one_grid(part, model)
     if isinstance(op, SeismicOperator) and op.model is not None and op.model.grid_key != model.grid_key:
-        raise ValueError(
-            f"{op} is on another grid or time step than {model}, and a squared slowness is of one of them: put "
-            "the parts of each grid in their model by themselves."
-        )
+        raise _two_grids(op, model)
+
+
+def _two_grids(op: SeismicOperator, model) -> ValueError:
+    return ValueError(
+        f"{op} is on another grid or time step than {model}, and a squared slowness is of one of them: put "
+        "the parts of each grid in their model by themselves."
+    )
 
 
 def check_constant(op: LinearOperator) -> None:

@@ -63,15 +63,16 @@ def evaluate(
     list of array
     """
     op = compose(op)
-    arrays = inputs.map(np.asarray).flat()
+    inputs = inputs.map(np.asarray)
     leads = _leads(op, inputs)
     batch = _batch(leads)
-    wanted = outputs(op, partials, inputs)
+    wanted = _outputs(op, partials, leads, batch)
     if not batch:
         # Large arrays cost what they are copied: once at most.
-        values = zip(_item(op, partials, Inputs.unflat(arrays), keeper), partials, wanted, strict=True)
+        values = zip(_item(op, partials, inputs, keeper), partials, wanted, strict=True)
         make = np.array if copy else np.asarray
         return [make(v.real if p.slot == "m" else v, dtype).reshape(shape) for v, p, (shape, dtype) in values]
+    arrays = inputs.flat()
     results = [np.zeros(shape, dtype) for shape, dtype in wanted]
     ends = [shape_of(op, p.slot) for p in partials]
     for index in itertools.product(*map(range, batch)):
@@ -86,9 +87,13 @@ def evaluate(
 def outputs(op: LinearOperator, partials: Sequence[Partial], inputs: Inputs) -> list[tuple[tuple[int, ...], np.dtype]]:
     """Shape and dtype of what :func:`evaluate` gives, from the shapes of its inputs alone."""
     leads = _leads(op, inputs)
-    models = _batch([leads[0], *leads[3:]])
+    return _outputs(op, partials, leads, _batch(leads))
+
+
+def _outputs(op: LinearOperator, partials: Sequence[Partial], leads: list, batch: tuple) -> list[tuple]:
+    models = _batch([leads[0], *leads[3:]]) if batch else ()
     return [
-        ((*(models if p.slot == "m" else _batch(leads)), *shape_of(op, p.slot)),
+        ((*(models if p.slot == "m" else batch), *shape_of(op, p.slot)),
          real_type(op.dtype) if p.slot == "m" else np.dtype(op.dtype))
         for p in partials
     ]  # fmt: skip
@@ -112,11 +117,11 @@ def _item(op: LinearOperator, partials: Sequence[Partial], at: Inputs, keeper: K
     values = [a for a in (at.x, at.y, *at.dm) if a is not None]
     if tuple(partials) == (FORWARD,):
         check_finite(op, values[0])
-    elif not all(np.all(np.isfinite(a)) for a in values):
+    elif not all([np.logical_and.reduce(np.isfinite(a), axis=None) for a in values]):
         # An overflow on its way back through a network is the network's business: a loss scaler looks for it.
         return [np.full(shape_of(op, p.slot), np.nan) for p in partials]
     # A linearisation marches real wavefields; what a complex operator does to them is differentiated part by part.
-    linear = isinstance(op, SeismicOperator) and not np.issubdtype(op.dtype, np.complexfloating)
+    linear = isinstance(op, SeismicOperator) and op.dtype.kind != "c"
     if keeper is not None and keeper.wanted and linear and tuple(partials) == (FORWARD,):
         return [keeper.find(op, at.m, at.x, make=True).value]
     if set(partials) == PAIR and linear:

@@ -46,10 +46,7 @@ class Inputs:
     def map(self, function) -> Inputs:
         """`function` of every argument that is there."""
 
-        def f(a):
-            return None if a is None else function(a)
-
-        return Inputs(f(self.m), f(self.x), f(self.y), tuple(f(a) for a in self.dm))
+        return Inputs.unflat([None if a is None else function(a) for a in self.flat()])
 
     def flat(self) -> tuple:
         """All arguments in order."""

@@ -94,7 +94,7 @@ class Names:
             missing = [n for n in needed if n not in given]
             if missing:
                 raise TypeError(f"{name} says what {target} is together with {', '.join(missing)}: give it too.")
-            found[target] = formula(*(given[n] for n in needed))
+            found[target] = formula(*[given[n] for n in needed])
         if not found or len(self.values) == 1:
             return next(iter(found.values()), None)
         return join([found.get(name, own) for name, own in self.values.items()])

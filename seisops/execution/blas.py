@@ -16,27 +16,38 @@ class _OneThread:
     """A context in which BLAS has one thread, from the first that enters to the last that leaves."""
 
     def __init__(self) -> None:
-        self._lock, self._inside, self._limit = threading.Lock(), 0, None
+        self._lock, self._inside, self._limited = threading.Lock(), 0, []
 
     def __enter__(self) -> None:
         with self._lock:
             if not self._inside:
-                libraries = _libraries()
-                # Where it has one already that is quickly seen; to change it takes as long as a small march.
-                many = [lib for lib in libraries.lib_controllers if lib.get_num_threads() != 1]
-                self._limit = libraries.limit(limits=1) if many else None
+                found = [(library, library.get_num_threads()) for library in _libraries()]
+                self._limited = [(library, n) for library, n in found if n not in (None, 1)]
+                for library, _ in self._limited:
+                    _limit(library, 1)
             self._inside += 1
 
     def __exit__(self, *error) -> None:
         with self._lock:
             self._inside -= 1
-            if not self._inside and self._limit is not None:
-                self._limit.restore_original_limits()
+            if not self._inside:
+                for library, n in self._limited:
+                    _limit(library, n)
+
+
+def _limit(library, n: int) -> None:
+    # Some releases of threadpoolctl listen to the first thread alone, and another may leave last.
+    let_go = getattr(library, "clear_controlling_thread", None)
+    if let_go:
+        let_go(force=True)
+    library.set_num_threads(n)
+    if let_go:
+        let_go(force=True)
 
 
 @lru_cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController().select(user_api="blas")
+def _libraries() -> list:
+    return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 one_thread = _OneThread()

@@ -1,4 +1,4 @@
-"""What is refused of a model when it is made, and warned of."""
+"""What is refused of a model when it is made, warned of, and filled in."""
 
 from __future__ import annotations
 
@@ -51,6 +51,14 @@ def order(space_order: int) -> int:
     if space_order < 2 or space_order % 2:
         raise ValueError(f"space_order must be even and at least 2, got {space_order}.")
     return int(space_order)
+
+
+def with_defaults(medium, given: Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
+    """What is given, and what stands for the parameters that may be left out."""
+    shape = np.shape(next(iter(given.values()))) if given else ()
+    optional = {n: p.default for n, p in medium.parameters.items() if p.default is not None}
+    meant = {medium.spellings[n].of if n in medium.spellings else n for n in given}
+    return given | {n: np.full(shape, x) for n, x in optional.items() if n not in meant}
 
 
 def check_shapes(model) -> None:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from seisops.grid import Grid
 from seisops.model import checks, words
 from seisops.physics import Medium, medium_of
-from seisops.physics.coefficients import evaluate, function, moved
+from seisops.physics.coefficients import Function, evaluate, function, moved
 from seisops.physics.scheme import Scheme
 from seisops.units import warn_of_other_name, warn_of_slownesses
 
@@ -105,7 +105,7 @@ class Model(Grid):
         self.dtype = np.dtype(dtype)
         if self.dtype not in (np.dtype("float32"), np.dtype("float64")):
             raise ValueError(f"dtype must be float32 or float64, got {self.dtype}.")
-        self._parameters, self._spelled = self._canonical(self._with_defaults(parameters)), {}
+        self._parameters, self._spelled = self._canonical(checks.with_defaults(self.medium, parameters)), {}
         missing = self.medium.parameters.keys() - self._parameters.keys()
         if missing:
             raise TypeError(
@@ -186,16 +186,20 @@ class Model(Grid):
     @cached_property
     def coefficients(self) -> dict[str, NDArray]:
         """What kernels are given of the medium on the padded grid: its coefficients, of an inertia M dt²/M."""
-        scheme, values = self.scheme, {}
-        words, names = self.medium.meanings(self.medium.parameters), self.medium.names
-        for name in scheme.coefficients:
-            f = function(self.medium.coefficients[name], words, names, self.ndim)
+        values = {}
+        for name, f in self._formulas.items():
             at = [moved(self.padded(quantity), node) for quantity, node in f.variables]
             value = evaluate(f.partial(), self.dt, at)
-            values[name] = np.broadcast_to(value, self.padded_shape)
-        for inertia in {f.inertia for f in scheme.fields if f.inertia}:
+            values[name] = value if value.shape == self.padded_shape else np.broadcast_to(value, self.padded_shape)
+        for inertia in {f.inertia for f in self.scheme.fields if f.inertia}:
             values[inertia] = self.dt**2 / values[inertia]
         return {name: _freeze(x.astype(self.dtype)) for name, x in values.items()}
+
+    @cached_property
+    def _formulas(self) -> dict[str, Function]:
+        words, names = self.medium.meanings(self.medium.parameters), self.medium.names
+        coefficients = {name: self.medium.coefficients[name] for name in self.scheme.coefficients}
+        return {name: function(formula, words, names, self.ndim) for name, formula in coefficients.items()}
 
     @cached_property
     def slowest(self) -> float:
@@ -269,7 +273,7 @@ class Model(Grid):
 
     def _with(self, state: dict, **changes) -> Model:
         other = object.__new__(Model)
-        other.__setstate__(state | changes | {"told": self.told})
+        other.__dict__.update(state | changes, told=self.told, _spelled={})
         return other
 
     def __getstate__(self) -> dict:
@@ -286,13 +290,6 @@ class Model(Grid):
     ) -> dict[str, NDArray]:
         found = self.medium.canonical(given, known)
         return {name: _freeze(found[name].astype(self.dtype)) for name in self.medium.parameters if name in found}
-
-    def _with_defaults(self, given: Mapping[str, ArrayLike]) -> dict[str, ArrayLike]:
-        """What is given, and what stands for the parameters that may be left out."""
-        shape = np.shape(next(iter(given.values()))) if given else ()
-        optional = {n: p.default for n, p in self.medium.parameters.items() if p.default is not None}
-        meant = {self.medium.spellings[n].of if n in self.medium.spellings else n for n in given}
-        return given | {n: np.full(shape, x) for n, x in optional.items() if n not in meant}
 
     _repr_html_ = words.html
     __repr__ = words.line

@@ -70,7 +70,7 @@ class BackgroundOperator(SurveyOperator):
         """What `storage` comes to in the memory that was free when the background was first asked for."""
         wave = self.wave()
         storage = domain.agreed(self.storage.chosen(wave, self.nsrc * domain.sharers()), lambda s: s.nbytes(wave))
-        estimate.check(self.wave(), self.nsrc, storage)
+        estimate.check(wave, self.nsrc, storage)
         if isinstance(storage, Subsampled):
             self._warn_of_what_is_lost(storage)
         return storage

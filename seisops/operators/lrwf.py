@@ -63,7 +63,7 @@ class LRWF(SurveyOperator):
     Pw: (1, 97, 71, 61) -> (1, 51, 41)
     """
 
-    samples = True
+    samples, varies = True, False
     takes, gives = "wavefields", "grid"
 
     def __init__(self, model: Model, geometry: Geometry, wavelet: ArrayLike, *, component: str = "p") -> None:
@@ -91,7 +91,8 @@ class LRWF(SurveyOperator):
         return None
 
     def _at(self, model):
-        return self._moved(model)
+        warn_if_undersampled(model, self.geometry, self.wavelet)
+        return self._copied(model=model)
 
     def within(self, window):
         return LRWF(window.model, self.geometry, self.wavelet, component=self.component)

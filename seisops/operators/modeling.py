@@ -54,7 +54,7 @@ class Modeling(SurveyOperator):
         self.name = "A"
 
     def _at(self, model):
-        return self._moved(model, "_march")
+        return self._copied(["_march"], model=model)
 
     def within(self, window):
         return Modeling(window.model, self.geometry)

@@ -79,7 +79,7 @@ class Projection(SurveyOperator):
     Pr: (1, 97, 71, 61) -> (1, 1, 101)
     """
 
-    samples = True
+    samples, varies = True, False
     takes, gives = "wavefields", "data"
     source_name = "Ps"
 
@@ -142,7 +142,7 @@ class Projection(SurveyOperator):
         return None
 
     def _at(self, model):
-        return self._moved(model)
+        return self._copied(model=model)
 
     def within(self, window):
         weights = [self._weighted(window.model, p) for p in self.geometry.positions]
@@ -206,18 +206,18 @@ class Projection(SurveyOperator):
 
     @cached_property
     def _filters(self) -> dict[str, list]:
+        """What is done to the series of every component at both ends of A, besides W."""
         return {end: [filters(self.model, p[0].port, end) for p in self._parts] for end in (SOURCE, RECEIVER)}
-
-    def _operators(self, end: str) -> list[NDArray]:
-        """W of every component, at one end of A."""
-        return [time_operator(self.model, self.geometry, f, end == RECEIVER) for f in self._filters[end]]
 
     def term(self, i: int, values: NDArray | None = None, end: str = RECEIVER) -> Term:
         """The coupling of shot `i` at one end of A, with the series to inject."""
-        given, points = {}, tuple([p for _, p in self._weights[i]])
+        given, (_, points) = {}, zip(*self._weights[i], strict=True)
         if values is not None:
             parts = np.split(values, len(self._parts)) if self._several else [values]
-            series = [W @ x.T for W, x in zip(self._operators(end), parts, strict=True)]
+            series = [
+                time_operator(self.model, self.geometry, f, end == RECEIVER) @ x.T
+                for f, x in zip(self._filters[end], parts, strict=True)
+            ]
             given["series"] = np.hstack(series) if self._several else series[0]
         return Term(self._coupling, given, points)
 
@@ -228,7 +228,10 @@ class Projection(SurveyOperator):
     def recorded(self, i: int, payload: NDArray, end: str = RECEIVER) -> NDArray:
         """The data of shot `i` from what its march measured."""
         parts = np.split(payload, len(self._parts), axis=1) if self._several else [payload]
-        records = [x.T @ W for x, W in zip(parts, self._operators(end), strict=True)]
+        records = [
+            x.T @ time_operator(self.model, self.geometry, f, end == RECEIVER)
+            for x, f in zip(parts, self._filters[end], strict=True)
+        ]
         return np.vstack(records) if self._several else records[0]
 
     def collector(self) -> Collected:

@@ -24,14 +24,9 @@ class SurveyOperator(SeismicOperator):
     separable = True
 
     def __init__(self, model: Model, geometry: Geometry, dims: tuple, dimsd: tuple) -> None:
-        self.geometry = geometry
+        self.geometry, self.nsrc = geometry, geometry.nsrc
         self.nt = computational_steps(model, geometry)
         super().__init__(dims, dimsd, model.dtype, model)
-
-    @property
-    def nsrc(self) -> int:
-        """Number of shots."""
-        return self.geometry.nsrc
 
     def shots_in(self, x: NDArray, index: ShotIndex) -> NDArray:
         """What ``op[index]`` takes of an input `x` of all shots."""
@@ -44,14 +39,6 @@ class SurveyOperator(SeismicOperator):
     def alone(self, i: int) -> SurveyOperator:
         """Shot `i` for another process: ``op[[i]]`` in this model."""
         return self[[i]]
-
-    def _moved(self, model: Model, *without: str) -> SurveyOperator:
-        """The same in another model of its grid, which keeps all that was found out but what is named."""
-        other = object.__new__(type(self))
-        other.__dict__.update(self.__dict__, model=model)
-        for name in without:
-            other.__dict__.pop(name, None)
-        return other
 
     def _shotwise(self, x: NDArray) -> NDArray:
         """`x` with its shot axis, also for the one shot of ``op[i]``."""

@@ -7,6 +7,7 @@ import threading
 from contextlib import ExitStack, nullcontext
 from fractions import Fraction
 from functools import cache, cached_property
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,7 +61,8 @@ class Marching:
         self.terms = [source, *measures]
         self.spec = _known_spec(model, adjoint, runs_threaded(threads), source, measures)
         self.threads = {"nthreads": threads, "nthreads_nonaffine": threads_at_points}
-        self.block = min(nt, BLOCK) if watching.shows_steps() else nt
+        self.shows_steps = watching.shows_steps()
+        self.block = min(nt, BLOCK) if self.shows_steps else nt
         for term in self.terms:
             if term.history is not None and term.history.block:
                 self.block = min(nt, BLOCK)
@@ -69,10 +71,9 @@ class Marching:
         self.operator, self.space = kernel(self.spec), workspaces.borrow(self.spec, self.model)
         try:
             self.begin()
-            self.ports = [
-                PortArrays(term, slots, self, measures=i > 0)
-                for i, (term, slots) in enumerate(zip(self.terms, self.space.slots, strict=True))
-            ]
+            self.ports = []
+            for term, slots in zip(self.terms, self.space.slots, strict=True):
+                self.ports.append(PortArrays(term, slots, self, measures=bool(self.ports)))
             for port in self.ports:
                 if port.reads:
                     reading = port.term.history.reading(self.adjoint, port.seen["background"])
@@ -110,7 +111,7 @@ class Marching:
             If the wavefield is not finite.
         """
         starts = range(0, self.nt, self.block)
-        with watching.bar(self.nt, "time steps") if watching.shows_steps() else _NO_BAR as moved_on:
+        with watching.bar(self.nt, "time steps") if self.shows_steps else _NO_BAR as moved_on:
             for start in reversed(starts) if self.adjoint else starts:
                 watching.check_given_up()
                 self.run(start)
@@ -153,7 +154,7 @@ class Marching:
 
     def results(self) -> list[NDArray]:
         """What every measure saw; None for what went into a history."""
-        return [port.result() for port in self.ports[1:]]
+        return list(map(PortArrays.result, self.ports[1:]))
 
     def begin(self) -> None:
         """Stand before the first step again."""
@@ -181,7 +182,7 @@ def _known_spec(model: Model, adjoint: bool, threaded: bool, source: Term, measu
     """The kernel of a march, made out once for all of one kind."""
     key = (model.medium, model.padded_shape, model.pad_widths, model.space_order, model.absorb, model.free_surface,
            model.dtype, adjoint, threaded, domain.ranks(), source.coupling,
-           *[t.coupling for t in measures])  # fmt: skip
+           *map(attrgetter("coupling"), measures))  # fmt: skip
     spec = _specs.get(key)
     if spec is None:
         if len(_specs) >= SPECS:
