@@ -85,6 +85,9 @@ class Medium(ABC):
     margin : int
         Cells between the model and its absorbing layer. Formulas of coefficients may have an ``inside``, which is one
         in the model and goes to zero across them.
+    band : float
+        The part of the shortest waves of a grid that points send and record. Central differences let waves of nearly
+        two cells travel like long ones, so that they must not be sent.
     title : str
         What it is called, for messages.
     free_surface : bool
@@ -104,6 +107,7 @@ class Medium(ABC):
     between: str = ""
     layer_shift: tuple[float, float] = (1.0, 0.0)
     margin: int = 0
+    band: float = 1.0
     title: str = ""
     options: tuple[str, ...] = ()
     free_surface: bool = True

@@ -71,6 +71,7 @@ class TTI(Medium):
     slow: ClassVar = "sqrt((1 + 2*Min(delta, 0))/m)"
     between: ClassVar = "rho"
     margin: ClassVar = 20
+    band: ClassVar = 0.68
     free_surface: ClassVar = False
 
     def scheme(self, ndim):

@@ -108,12 +108,13 @@ def point_weights(
     cells = cells - half_cells / 2
     cells = np.where(np.abs(cells - np.rint(cells)) < ON_NODE, np.rint(cells), cells)
     # On a node the weight is 1 there and 0 elsewhere: no need to visit the others.
-    half = 1 if np.all(cells == np.rint(cells)) else HALF_WIDTH[interpolation]
+    band = model.medium.band
+    half = 1 if band == 1 and np.all(cells == np.rint(cells)) else HALF_WIDTH[interpolation]
     nodes, weights = [], []
     for axis in range(model.ndim):
         first = np.floor(cells[:, axis]).astype(int) - half + 1
         node = first[:, None] + np.arange(2 * half)
-        weight = _kernel(cells[:, axis, None] - node, half)
+        weight = _kernel(cells[:, axis, None] - node, half, band)
         if model.free_surface and axis == model.ndim - 1:
             first, weight = _folded(node, weight, parity, half_cells[axis])
         start, weight = _cut(first + model.pad_widths[axis][0], weight, 0, model.padded_shape[axis])
@@ -135,14 +136,16 @@ def _folded(node: NDArray, weight: NDArray, parity: int, half: int) -> tuple[NDA
     return first, folded
 
 
-def _kernel(distance: NDArray, half: int) -> NDArray:
-    """Weight of a node at `distance` cells: a hat, or a sinc under a Kaiser window (Hicks, 2002)."""
+def _kernel(distance: NDArray, half: int, band: float) -> NDArray:
+    """Weight of a node at `distance` cells: a hat, or a sinc of a band under a Kaiser window (Hicks, 2002)."""
     if half == 1:
         return np.maximum(1 - np.abs(distance), 0)
     window = i0(KAISER * np.sqrt(np.maximum(1 - (distance / half) ** 2, 0))) / i0(KAISER)
-    return np.where(np.abs(distance) < half, window, 0) * np.where(
-        distance == np.rint(distance), distance == 0, np.sinc(distance)
-    )
+    window = np.where(np.abs(distance) < half, window, 0)
+    if band < 1:
+        weight = window * np.sinc(band * distance)
+        return weight / weight.sum(axis=-1, keepdims=True)
+    return window * np.where(distance == np.rint(distance), distance == 0, np.sinc(distance))
 
 
 def _check_inside(model: Model, positions: NDArray, cells: NDArray) -> None:
