@@ -215,14 +215,11 @@ class _Form(torch.autograd.Function):
 
     @staticmethod
     def vmap(info, in_dims, op, keeper, partials, *tensors: Tensor | None):
-        gradient, shared = any(p.slot == "m" for p in partials), len(calculus.shape_of(op, "m"))
         moved = []
         for i, (t, d) in enumerate(zip(tensors, in_dims[3:], strict=True)):
             if t is not None and d is not None:
                 t = t.movedim(d, 0)
-            elif t is not None and (gradient or i in (1, 2) or t.ndim > shared):
-                # Expanded, or the gradients of all samples would be summed, and models of samples of their own would
-                # go with the samples of this axis.
+            elif t is not None and calculus.repeats(op, partials, i, t.ndim):
                 t = t.unsqueeze(0).expand(info.batch_size, *t.shape)
             moved.append(t)
         results = _Form.apply(op, keeper, partials, *moved)
