@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-import weakref
 from dataclasses import dataclass
 
 import jax
@@ -18,7 +17,7 @@ from seisops.algebra import describe
 from seisops.arrays import real_type
 from seisops.bridge.arguments import check_input, check_kind, check_parameter
 from seisops.bridge.calculus import shape_of
-from seisops.bridge.parameters import Names, broadcast, names_of
+from seisops.bridge.parameters import broadcast, names_of
 from seisops_jax.primitive import product
 
 
@@ -118,7 +117,7 @@ def _apply(op: LinearOperator, x: ArrayLike, given: dict[str, ArrayLike | None])
     x = jnp.asarray(x)
     batch = check_input(op, x.shape)
     check_kind(op, jnp.iscomplexobj(x), jnp.issubdtype(x.dtype, jnp.inexact))
-    m = _model(op, {name: jnp.asarray(value) for name, value in given.items() if value is not None})
+    m = _model(op, given)
     dtype, x = x.dtype, _ready(x, op.dtype)
     if m is not None:
         shape = shape_of(op, "m")
@@ -127,32 +126,23 @@ def _apply(op: LinearOperator, x: ArrayLike, given: dict[str, ArrayLike | None])
             batch = broadcast(batch, models)
             x, m = jnp.broadcast_to(x, (*batch, *op.dims)), jnp.broadcast_to(m, (*batch, *shape))
     y = product(op, m, x)
-    return _ready(y, _real_or_complex(dtype, y))
+    # The dtype that came in, made complex where the operator makes its input complex.
+    return _ready(y, jnp.promote_types(dtype, "complex64") if jnp.iscomplexobj(y) else dtype)
 
 
 def _model(op: LinearOperator, given: dict[str, jax.Array]) -> jax.Array | None:
     """The parameters of the medium as one array in the operator's precision, None where none is given."""
-    if not given:
-        return None
-    names, dtype = _names(op), real_type(op.dtype)
+    names, dtype = names_of(op), real_type(op.dtype)
 
-    def join(parts: list) -> jax.Array:
-        parts = [_ready(jnp.asarray(part), dtype) for part in parts]
+    def ready(name: str, value: ArrayLike) -> jax.Array:
+        value = jnp.asarray(value)
+        check_parameter(name, jnp.issubdtype(value.dtype, jnp.floating), value.dtype)
+        return _ready(value, dtype)
+
+    def join(parts: list[jax.Array]) -> jax.Array:
         return jnp.stack(jnp.broadcast_arrays(*parts), -1 - len(names.grid))
 
-    for name, value in given.items():
-        names.check(name, value.shape)
-        check_parameter(name, jnp.issubdtype(value.dtype, jnp.floating), value.dtype)
-    return names.stack({name: _ready(value, dtype) for name, value in given.items()}, join)
-
-
-_found: weakref.WeakKeyDictionary[LinearOperator, Names] = weakref.WeakKeyDictionary()
-
-
-def _names(op: LinearOperator) -> Names:
-    if op not in _found:
-        _found[op] = names_of(op)
-    return _found[op]
+    return names.stack(given, ready, join)
 
 
 def _warn_of_precision(op: LinearOperator) -> None:
@@ -170,10 +160,3 @@ def _ready(x: jax.Array, dtype: np.dtype) -> jax.Array:
     """`x` in JAX's form of a dtype."""
     dtype = canonicalize_dtype(dtype)
     return x if x.dtype == dtype else x.astype(dtype)
-
-
-def _real_or_complex(given: np.dtype, y: jax.Array) -> np.dtype:
-    """The dtype that came in, made complex where the operator makes its input complex."""
-    if not jnp.iscomplexobj(y) or jnp.issubdtype(given, jnp.complexfloating):
-        return given
-    return np.dtype("complex128" if given == np.float64 else "complex64")

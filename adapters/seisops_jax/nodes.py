@@ -14,7 +14,7 @@ from pylops import LinearOperator
 from seisops.bridge import calculus
 from seisops.bridge.calculus import Keeper
 from seisops.bridge.form import Inputs, Partial
-from seisops.bridge.waiting import waiting
+from seisops.bridge.waiting import evaluate
 from seisops.execution.config import current, under
 from seisops.storage import buffers
 from seisops_jax import shim
@@ -66,9 +66,9 @@ class Node:
 
 def eager(*arguments: jax.Array, node: Node) -> list[jax.Array]:
     """The partials at once."""
-    results = _evaluate(node, node.inputs([np.asarray(a) for a in arguments]), node.keeper)
+    results = _evaluate(node, arguments, node.keeper)
     where = shim.whole(next((a.sharding for a in arguments if getattr(a, "committed", False)), None))
-    return [jax.device_put(_own(r), where) for r in results]
+    return [jax.device_put(buffers.copied(r, canonicalize_dtype(r.dtype)), where) for r in results]
 
 
 def staged(*arguments: jax.Array, node: Node) -> list[jax.Array]:
@@ -78,35 +78,14 @@ def staged(*arguments: jax.Array, node: Node) -> list[jax.Array]:
     settings = current()
 
     def call(*arguments: jax.Array) -> list[NDArray]:
-        inputs = node.inputs([np.asarray(a) for a in arguments])
         with under(settings):
             # It runs many times, so that what a run leaves must go with it: its products have no keeper.
-            results = _evaluate(node, inputs, None if node.keep else node.keeper)
+            results = _evaluate(node, arguments, None if node.keep else node.keeper)
         return [np.asarray(r, o.dtype) for r, o in zip(results, outputs, strict=True)]
 
     return jax.pure_callback(call, outputs, *arguments)
 
 
-def _evaluate(node: Node, inputs: Inputs, keeper: Keeper | None) -> list[NDArray]:
-    def values(keeper: Keeper | None) -> list[NDArray]:
-        return calculus.evaluate(node.op, node.partials, inputs, keeper, copy=False)
-
-    if node.keep:
-        if keeper is not None:
-            return values(keeper)
-        results = values(keeper := Keeper())
-        waiting(node.op).leave(keeper)
-        return results
-    if not node.looks:
-        return values(None)
-    if keeper is not None and keeper.kept:
-        return values(Keeper(False, keeper.kept))
-    with waiting(node.op).borrow() as keeper:
-        return values(keeper)
-
-
-def _own(array: NDArray) -> NDArray:
-    """A copy that JAX takes as it is: memory that is not aligned it would copy again, what is, share."""
-    copy = buffers.take(array.shape, canonicalize_dtype(array.dtype))
-    copy[...] = array
-    return copy
+def _evaluate(node: Node, arguments: Sequence, keeper: Keeper | None) -> list[NDArray]:
+    inputs = node.inputs([np.asarray(a) for a in arguments])
+    return evaluate(node.op, node.partials, inputs, keeper, keep=node.keep, looks=node.looks)

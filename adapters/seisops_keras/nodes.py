@@ -20,7 +20,7 @@ from seisops.algebra import describe
 from seisops.bridge import calculus, registry
 from seisops.bridge.calculus import Keeper
 from seisops.bridge.form import Inputs, Partial
-from seisops.bridge.waiting import waiting
+from seisops.bridge.waiting import evaluate, waiting
 from seisops.execution.config import DEFAULT, current
 from seisops.storage import buffers
 from seisops_keras import shim, spec
@@ -86,11 +86,7 @@ shim.enter(TOKEN, _callback)
 
 def _compute(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs: Inputs) -> list[NDArray]:
     if mode.product:
-        keeper = mode.keeper or Keeper(wanted=mode.keep)
-        results = [_own(r) for r in calculus.evaluate(op, partials, inputs, keeper, copy=False)]
-        if mode.keep and mode.keeper is None:
-            waiting(op).leave(keeper)
-        return results
+        return _own(evaluate(op, partials, inputs, mode.keeper, keep=mode.keep, looks=False))
     known = [_without_march(p, inputs) for p in partials]
     needed = [p for p, value in zip(partials, known, strict=True) if value is None]
     if not needed:
@@ -98,22 +94,16 @@ def _compute(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inpu
         if Partial("m", 1) in partials and mode.keeper is None:
             waiting(op).clear()
         values = iter(())
-    elif mode.keeper is None:
-        with waiting(op).borrow() as keeper:
-            values = iter(calculus.evaluate(op, needed, inputs, keeper))
     else:
-        values = iter(calculus.evaluate(op, needed, inputs, Keeper(False, mode.keeper.kept)))
+        values = iter(_own(evaluate(op, needed, inputs, mode.keeper)))
     return [
         next(values) if value is None else np.full(shape, value, dtype)
         for value, (shape, dtype) in zip(known, calculus.outputs(op, partials, inputs), strict=True)
     ]
 
 
-def _own(array: NDArray) -> NDArray:
-    """A copy that TensorFlow takes as it is: memory that is not aligned it would copy again, what is, share."""
-    copy = buffers.take(array.shape, array.dtype)
-    copy[...] = array
-    return copy
+def _own(arrays: list[NDArray]) -> list[NDArray]:
+    return [buffers.copied(a, a.dtype) for a in arrays]
 
 
 class _Taken:

@@ -146,7 +146,7 @@ def _item(op: LinearOperator, partials: Sequence[Partial], at: Inputs, keeper: K
 def _one(op: LinearOperator, p: Partial, at: Inputs, keeper: Keeper | None) -> NDArray:
     kept = keeper and at.x is not None and p.slot != "x" and keeper.find(op, at.m, at.x, make=False)
     if p.slot == "m":
-        J = kept.J if kept else _derivative(at_model(op, at.m), at.x)
+        J = kept.J if kept else jacobian(at_model(op, at.m), at.x)
         if J is None:
             return np.zeros(shape_of(op, "m"), op.dtype)
         last = _derivatives(J.H, at.y, at.dm[: p.order - 1])
@@ -164,15 +164,15 @@ def _one(op: LinearOperator, p: Partial, at: Inputs, keeper: Keeper | None) -> N
 def _derivatives(op: LinearOperator, x: NDArray, directions: Sequence[NDArray]) -> NDArray | None:
     """``D^k op [directions] x``; None where it vanishes."""
     for direction in directions:
-        op = _derivative(op, x)
+        op = jacobian(op, x)
         if op is None:
             return None
         x = direction
     return op.matvec(np.ravel(x)) if np.iscomplexobj(x) else apply(op, np.asarray(x, op.dtype).reshape(op.dims))
 
 
-def _derivative(op: LinearOperator, x: NDArray) -> LinearOperator | None:
-    """Operator dm -> D op[dm] x, also of complex `x`, in which it is linear."""
+def jacobian(op: LinearOperator, x: NDArray) -> LinearOperator | None:
+    """Make the operator dm -> D op[dm] x in all parameters, None where it vanishes, at complex `x` too."""
     x = np.reshape(x, op.dims)
     wrt = parameters_of(op)
     J = derivative(op, None, x.real.astype(real_type(op.dtype)), wrt)

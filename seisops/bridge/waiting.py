@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from numpy.typing import NDArray
 from pylops import LinearOperator
 
+from seisops.bridge import calculus
 from seisops.bridge.calculus import Keeper
+from seisops.bridge.form import Inputs, Partial
 
 # Forward products in graphs whose wavefields wait for a backward; the oldest is dropped and marched again.
 WAITING = 16
@@ -68,3 +71,39 @@ def waiting(op: LinearOperator) -> Waiting:
     """What waits of an operator's."""
     with _lock:
         return _waits.setdefault(op, Waiting())
+
+
+def evaluate(
+    op: LinearOperator,
+    partials: Sequence[Partial],
+    inputs: Inputs,
+    keeper: Keeper | None,
+    *,
+    keep: bool = False,
+    looks: bool = True,
+) -> list[NDArray]:
+    """:func:`seisops.bridge.calculus.evaluate` for what runs apart from its backward; results may share memory.
+
+    Parameters
+    ----------
+    op, partials, inputs
+        What is evaluated.
+    keeper : Keeper or None
+        Where a linearisation is left and looked for. Without one it waits, with others of the operator, until used.
+    keep : bool
+        Whether this is a product whose linearisation a backward will look for.
+    looks : bool
+        Whether it looks for one.
+    """
+    if keep:
+        held = keeper or Keeper()
+        results = calculus.evaluate(op, partials, inputs, held, copy=False)
+        if keeper is None:
+            waiting(op).leave(held)
+        return results
+    if not looks:
+        return calculus.evaluate(op, partials, inputs, copy=False)
+    if keeper is not None and keeper.kept:
+        return calculus.evaluate(op, partials, inputs, Keeper(False, keeper.kept), copy=False)
+    with waiting(op).borrow() as borrowed:
+        return calculus.evaluate(op, partials, inputs, borrowed, copy=False)
