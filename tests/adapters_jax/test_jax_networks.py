@@ -12,11 +12,11 @@ import lsrtm_jax
 import numpy as np
 import optax
 import pytest
-from network_survey import operators
 from seisops_jax import Layer
 from zoo import error, random, world
 
 import seisops as so
+from seisops.scene import network_survey as operators
 
 NETWORKS = "Networks and inversion"
 ROUNDING = 1e-12

@@ -3,13 +3,10 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pylops
 import pytest
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from seisops_jax import Layer, apply
-from zoo import Elsewhere, error, random, world
-
-import seisops as so
+from seisops_jax import Layer
+from zoo import error, random, world
 
 ROUNDING = 1e-12
 W = world("2d")
@@ -155,6 +152,12 @@ def test_vmap_of_derivatives(mode):
     by_m, by_q = mode(jax.vmap(jax.grad(misfit, (0, 1)), (None, 0)))(M, BATCH)
     assert error(by_m, per_sample) <= ROUNDING
     assert error(by_q, np.stack([W.F.H @ VALUE, 2 * (W.F.H @ VALUE)])) <= ROUNDING
+    # One perturbation of several models: what it gives in each, and the sum of what comes back.
+    born = jax.vmap(lambda m, d: jax.jvp(lambda m: LAYER(Q, m=m), (m,), (d,))[1], (0, None))
+    others = [W.F.at(m=np.asarray(m)).jacobian(W.q) for m in MODELS]
+    assert error(mode(born)(MODELS, DM), np.stack([o @ W.dm for o in others])) <= ROUNDING
+    back = mode(jax.grad(lambda d: (VALUE * born(MODELS, d)).sum()))(DM)
+    assert error(back.ravel(), sum(o.rmatvec(VALUE.ravel()) for o in others)) <= ROUNDING
     steps = mode(jax.vmap(lambda d: jax.jvp(lambda m: LAYER(Q, m=m), (M,), (d,))[1]))(DIRECTIONS)
     assert error(steps, np.stack([J @ np.asarray(d) for d in DIRECTIONS])) <= ROUNDING
     hessians = mode(jax.vmap(lambda s: jax.hessian(lambda a: along(a) * s)(jnp.zeros(2))))(jnp.array([1.0, 3.0]))
@@ -284,23 +287,3 @@ def test_shapes_without_running(counted):
 def test_export_is_refused_by_jax():
     with pytest.raises(NotImplementedError, match="callback"):
         jax.export.export(jax.jit(LAYER))(Q).serialize()
-
-
-@pytest.mark.row("Around the layer", "settings of `so.config` in a compiled function", "those it was traced in")
-def test_a_compiled_function_keeps_the_settings_it_was_traced_in():
-    pool = Elsewhere()
-    f = jax.jit(LAYER)
-    with so.config(executor=pool):
-        jax.block_until_ready(f(Q))
-    before = len(pool.parcels)
-    assert before > 0
-    assert error(f(2 * Q), 2 * VALUE) <= ROUNDING
-    assert len(pool.parcels) > before
-
-
-@pytest.mark.row("Around the layer", "an operator that nothing but a compiled function refers to", "lives as long")
-def test_an_operator_lives_as_long_as_its_graph():
-    f = jax.jit(lambda q: apply(pylops.FirstDerivative(W.F.dimsd, axis=-1) @ W.F, q))
-    jax.block_until_ready(f(Q))
-    D = pylops.FirstDerivative(W.F.dimsd, axis=-1)
-    assert error(f(2 * Q), 2 * (D @ VALUE)) <= ROUNDING
