@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import optax
-from scene import arguments, relative_error, save, scene
 from seisops_jax import Layer
 from tqdm import trange
 
 import seisops as so
+from seisops.scene import arguments, relative_error, save, scene
 
 
 def main() -> None:
@@ -26,25 +26,26 @@ def main() -> None:
     slowest = np.where(s.water, s.v0, 0.95 * s.v.min()).astype("float32")
     fastest = np.where(s.water, s.v0, 1.1 * s.v.max()).astype("float32")
 
-    layer, optimiser = Layer(F0), optax.adam(0.03)
+    # Shorter and shorter steps, so that the last ones settle.
+    layer, optimiser = Layer(F0), optax.adam(optax.cosine_decay_schedule(1.0, args.iterations, alpha=0.1))
 
     def misfit(v, q, d):
         return 0.5 * jnp.sum((layer(q, v=v) - d) ** 2)
 
     @jax.jit
-    def step(v, state, q, d):
+    def step(v, state, rate, q, d):
         value, gradient = jax.value_and_grad(misfit)(v, q, d)
         update, state = optimiser.update(gradient, state)
-        v = optax.projections.projection_box(optax.apply_updates(v, update), slowest, fastest)
+        v = optax.projections.projection_box(optax.apply_updates(v, rate * update), slowest, fastest)
         return v, state, value
 
     v, curves = jnp.asarray(s.v0, "float32"), {}
-    for f0 in (0.45 * s.f0, 0.8 * s.f0):
+    for f0, rate in ((0.45 * s.f0, 0.03), (0.8 * s.f0, 0.01)):
         q = jnp.asarray(so.ricker(s.src, f0), "float32")
         d, state = Layer(F)(q), optimiser.init(v)
         misfits = curves[f"{1000 * f0:.1f} Hz"] = []
         for _ in trange(args.iterations, desc=f"{1000 * f0:.1f} Hz"):
-            v, state, value = step(v, state, q, d)
+            v, state, value = step(v, state, rate, q, d)
             misfits.append(float(value))
     v = np.asarray(v)
     print(f"relative velocity error: {relative_error(s.v0, s.v):.4f} before, {relative_error(v, s.v):.4f} after")

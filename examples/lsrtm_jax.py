@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import lineax as lx
 import matplotlib.pyplot as plt
 import numpy as np
-from scene import arguments, relative_error, save, scene
 from seisops_jax import Layer
 
 import seisops as so
+from seisops.scene import arguments, relative_error, save, scene
 
 
 def main() -> None:
@@ -36,21 +36,23 @@ def main() -> None:
         return layer(below * dm)
 
     like = jax.ShapeDtypeStruct(dm.shape, d.dtype)
-    (rtm,) = jax.linear_transpose(born, like)(d)
-    predicted = born(rtm)
-    rtm = rtm * jnp.vdot(predicted, d) / jnp.vdot(predicted, predicted)
+    (gradient,) = jax.linear_transpose(born, like)(d)
+    predicted = born(gradient)
+    rtm = gradient * jnp.vdot(predicted, d) / jnp.vdot(predicted, predicted)
     start = time.perf_counter()
-    # As many steps as asked for: the data are not to be fitted to the last digit.
-    solver = lx.Normal(lx.CG(rtol=1e-6, atol=0.0, max_steps=args.iterations))
+    # As many steps as asked for: the data are not to be fitted to the last digit. Lineax compares cell by cell, and the
+    # gradient is zero in the water.
+    tolerance = 1e-6 * float(jnp.abs(gradient).max())
+    solver = lx.Normal(lx.CG(rtol=1e-6, atol=tolerance, max_steps=args.iterations))
     solution = lx.linear_solve(lx.FunctionLinearOperator(born, like), d, solver, throw=False)
     image = jax.block_until_ready(solution.value)
-    print(f"{solution.stats['num_steps']} steps in {time.perf_counter() - start:.0f} s")
+    print(f"{solution.stats['num_steps']} steps of {args.iterations} in {time.perf_counter() - start:.0f} s")
 
     print("relative model error: 1.000 before")
-    images = {"migration, the transpose": rtm, f"conjugate gradients, {args.iterations} steps": image}
+    images = {"migration (transpose)": rtm, f"CG, {args.iterations} steps": image}
     for name, found in images.items():
         residual = jnp.linalg.norm(born(found) - d) / jnp.linalg.norm(d)
-        print(f"  {name:32} {relative_error(found, dm):.3f}   relative residual {residual:.3f}")
+        print(f"  {name:24} {relative_error(found, dm):.3f}   relative residual {residual:.3f}")
 
     figure, axes = plt.subplots(2, 2, figsize=(12, 7.5), layout="constrained")
     ax = axes.ravel()
