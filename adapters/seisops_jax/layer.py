@@ -114,10 +114,10 @@ class Layer:
 
 def _apply(op: LinearOperator, x: ArrayLike, given: dict[str, ArrayLike | None]) -> jax.Array:
     _warn_of_precision(op)
-    x = jnp.asarray(x)
+    x = x if isinstance(x, jax.Array) else jnp.asarray(x)
     batch = check_input(op, x.shape)
     check_kind(op, jnp.iscomplexobj(x), jnp.issubdtype(x.dtype, jnp.inexact))
-    m = _model(op, given)
+    m = None if all(value is None for value in given.values()) else _model(op, given)
     dtype, x = x.dtype, _ready(x, op.dtype)
     if m is not None:
         shape = shape_of(op, "m")

@@ -66,8 +66,9 @@ class Node:
 
 def eager(*arguments: jax.Array, node: Node) -> list[jax.Array]:
     """The partials at once."""
-    results = _evaluate(node, arguments, node.keeper)
+    results = _evaluate(node, arguments)
     where = shim.whole(next((a.sharding for a in arguments if getattr(a, "committed", False)), None))
+    # Aligned memory JAX shares; any other it would copy again.
     return [jax.device_put(buffers.copied(r, canonicalize_dtype(r.dtype)), where) for r in results]
 
 
@@ -79,13 +80,12 @@ def staged(*arguments: jax.Array, node: Node) -> list[jax.Array]:
 
     def call(*arguments: jax.Array) -> list[NDArray]:
         with under(settings):
-            # It runs many times, so that what a run leaves must go with it: its products have no keeper.
-            results = _evaluate(node, arguments, None if node.keep else node.keeper)
+            results = _evaluate(node, arguments)
         return [np.asarray(r, o.dtype) for r, o in zip(results, outputs, strict=True)]
 
     return jax.pure_callback(call, outputs, *arguments)
 
 
-def _evaluate(node: Node, arguments: Sequence, keeper: Keeper | None) -> list[NDArray]:
+def _evaluate(node: Node, arguments: Sequence) -> list[NDArray]:
     inputs = node.inputs([np.asarray(a) for a in arguments])
-    return evaluate(node.op, node.partials, inputs, keeper, keep=node.keep, looks=node.looks)
+    return evaluate(node.op, node.partials, inputs, node.keeper, keep=node.keep, looks=node.looks)
