@@ -215,7 +215,8 @@ def test_words(layer):
 @pytest.mark.row("Around the layer", "settings of `so.config` in a compiled function", "those it was traced in")
 def test_a_compiled_function_keeps_the_settings_it_was_traced_in(layer):
     pool = Elsewhere()
-    f = jax.jit(layer)
+    # A function of its own: layers of one operator are equal, so that JAX would take what is compiled of another.
+    f = jax.jit(lambda q: layer(q))
     with so.config(executor=pool):
         jax.block_until_ready(f(Q))
     before = len(pool.parcels)
