@@ -13,6 +13,7 @@ test: .venv/test
 	$(BIN)/pytest $(TWO) tests/test_*.py
 	$(BIN)/pytest $(TWO) tests/adapters_torch
 	$(BIN)/pytest $(TWO) tests/adapters_keras
+	$(BIN)/pytest $(TWO) tests/adapters_jax
 
 lint: .venv/test
 	$(BIN)/ruff check .
@@ -25,7 +26,7 @@ lint: .venv/test
 	touch $@
 
 .venv/test: .venv/demo
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[plot,io,test,torch,tensorflow,examples]'
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[plot,io,test,torch,tensorflow,jax,examples]'
 	touch $@
 
 # A wheel, built from the sdist, that runs in an environment of its own, far from the clone.

@@ -11,9 +11,11 @@ import argparse
 import time
 from collections.abc import Callable
 
+import jax
 import keras
 import numpy as np
 import pylops
+import seisops_jax
 import seisops_keras
 import seisops_torch
 import tensorflow as tf
@@ -22,6 +24,7 @@ import torch
 import seisops as so
 
 LARGE = 1 << 23
+WAYS = ("torch", "Keras, eager", "tf.function", "JAX", "jax.jit")
 
 
 def operators() -> dict[str, pylops.LinearOperator]:
@@ -41,15 +44,18 @@ def operators() -> dict[str, pylops.LinearOperator]:
 def calls(op: pylops.LinearOperator) -> dict[str, Callable[[], object]]:
     """The same product bare and through every kind of layer."""
     x = np.random.default_rng(1).standard_normal(op.dims).astype("float32")
-    t, k = torch.from_numpy(x), tf.constant(x)
+    t, k, j = torch.from_numpy(x), tf.constant(x), jax.numpy.asarray(x)
     torch_layer, keras_layer = seisops_torch.Layer(op), seisops_keras.Layer(op)
-    graph = tf.function(keras_layer)
+    jax_layer = seisops_jax.Layer(op)
+    graph, compiled = tf.function(keras_layer), jax.jit(jax_layer)
     bare = so.compose(op)
     return {
         "bare": lambda: bare @ x if x.ndim > 1 else bare.matvec(x),
         "torch": lambda: torch_layer(t),
         "Keras, eager": lambda: keras_layer(k),
         "tf.function": lambda: graph(k),
+        "JAX": lambda: jax.block_until_ready(jax_layer(j)),
+        "jax.jit": lambda: jax.block_until_ready(compiled(j)),
     }
 
 
@@ -70,13 +76,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeat", type=int, default=200)
     args = parser.parse_args()
-    print(f"torch {torch.__version__}, TensorFlow {tf.__version__}, Keras {keras.__version__}")
-    print(f"{'ms a call':22} {'bare':>9} {'torch':>14} {'Keras, eager':>14} {'tf.function':>14}    (more than bare)")
+    print(f"torch {torch.__version__}, TensorFlow {tf.__version__}, Keras {keras.__version__}, JAX {jax.__version__}")
+    print(f"{'ms a call':22} {'bare':>9}" + "".join(f" {way:>14}" for way in WAYS) + "    (more than bare)")
     for name, op in operators().items():
         large = op.shape[1] == LARGE
         functions = calls(op) | ({"copy": np.ones(LARGE, "float32").copy} if large else {})
         found = medians(functions, max(args.repeat // 10, 10) if large else args.repeat)
-        more = {way: found[way] - found["bare"] for way in ("torch", "Keras, eager", "tf.function")}
+        more = {way: found[way] - found["bare"] for way in WAYS}
         print(f"{name:22} {1e3 * found['bare']:9.3f}" + "".join(f" {1e3 * x:+14.3f}" for x in more.values()))
         if large:
             print(f"{'  in copies':22} {'':9}" + "".join(f" {x / found['copy']:+14.2f}" for x in more.values()))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-DOCUMENTS = {"adapters_torch": "pytorch.md", "adapters_keras": "keras.md"}
+DOCUMENTS = {"adapters_torch": "pytorch.md", "adapters_keras": "keras.md", "adapters_jax": "jax.md"}
 DOCS = Path(__file__).parents[1] / "docs"
 BEGIN, END = "<!-- printed by the tests -->\n", "<!-- end -->\n"
 

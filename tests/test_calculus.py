@@ -63,6 +63,13 @@ def test_complex_products(name, order):
     assert_derivative(lambda m: op.at(m=m) @ x, J, op.model.m)
 
 
+def test_complex_products_are_known_to_vary():
+    assert all(map(varies, complex_products().values()))
+    assert not varies(so.compose(pylops.signalprocessing.FFT(8, dtype="complex128")))
+    w = world("2d")
+    assert not varies(pylops.signalprocessing.FFT(w.Pr.dimsd, axis=-1, dtype="complex128") @ w.Pr)
+
+
 @pytest.mark.parametrize("side", ["left", "right", "top", "bottom"])
 def test_jacobian_of_an_edge(side):
     w = world("2d")

@@ -1,4 +1,4 @@
-"""Any operator as a Keras layer: exact gradients in the input and the model, on TensorFlow or PyTorch."""
+"""Any operator as a Keras layer: exact gradients in the input and the model, on TensorFlow, PyTorch or JAX."""
 
 from seisops_keras.check import check
 from seisops_keras.layer import Layer, apply

@@ -20,10 +20,13 @@ from seisops.bridge.conformance import Cell, random, relative_error
 from seisops_keras import spec
 from seisops_keras.layer import Layer
 
-if keras.backend.backend() == "tensorflow":
-    from seisops_keras.tensorflow_check import FRAMEWORKS, own_cells
-else:
-    from seisops_keras.torch import FRAMEWORKS, own_cells
+match keras.backend.backend():
+    case "tensorflow":
+        from seisops_keras.tensorflow_check import FRAMEWORKS, own_cells
+    case "torch":
+        from seisops_keras.torch import FRAMEWORKS, own_cells
+    case "jax":
+        from seisops_keras.jax import FRAMEWORKS, own_cells
 
 
 def check(layer: Layer, *, seed: int = 0, verbose: bool = True) -> dict[str, float]:

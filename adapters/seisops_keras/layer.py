@@ -1,4 +1,4 @@
-"""Any operator as a Keras layer, on Keras' TensorFlow or PyTorch backend."""
+"""Any operator as a Keras layer, on Keras' backends TensorFlow, PyTorch and JAX."""
 
 from __future__ import annotations
 
@@ -21,10 +21,12 @@ match keras.backend.backend():
         from seisops_keras.tensorflow import apply, jvp
     case "torch":
         from seisops_keras.torch import apply, jvp
+    case "jax":
+        from seisops_keras.jax import apply, jvp
     case other:
         raise ImportError(
-            f"seisops_keras runs on Keras' backends tensorflow and torch, not {other}. Set the environment variable "
-            "KERAS_BACKEND before keras is imported."
+            f"seisops_keras runs on Keras' backends tensorflow, torch and jax, not {other}. Set the environment "
+            "variable KERAS_BACKEND before keras is imported."
         )
 
 __all__ = ["Layer", "apply"]
@@ -78,8 +80,8 @@ class Layer(keras.layers.Layer):
         op = compose(op)
         # The layer casts by itself: Keras would cut the input to half precision before the operator sees it.
         super().__init__(dtype=_policy(dtype, op.dtype), autocast=False, **kwargs)
-        # XLA has no way to call the operator; without this Keras would try.
-        self.supports_jit = False
+        # XLA has no way to call the operator, but for JAX's; without this Keras would try.
+        self.supports_jit = keras.backend.backend() == "jax"
         self.op = op
 
     def call(self, x, m=None, **parameters):

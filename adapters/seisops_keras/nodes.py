@@ -7,9 +7,8 @@ import json
 import threading
 import uuid
 import weakref
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
@@ -21,12 +20,10 @@ from seisops.algebra import describe
 from seisops.bridge import calculus, registry
 from seisops.bridge.calculus import Keeper
 from seisops.bridge.form import Inputs, Partial
+from seisops.bridge.waiting import evaluate, waiting
 from seisops.execution.config import DEFAULT, current
 from seisops.storage import buffers
 from seisops_keras import shim, spec
-
-# Forward products in graphs whose wavefields wait for a backward; the oldest is dropped and marched again.
-WAITING = 16
 
 
 @dataclass(frozen=True)
@@ -89,34 +86,24 @@ shim.enter(TOKEN, _callback)
 
 def _compute(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs: Inputs) -> list[NDArray]:
     if mode.product:
-        keeper = mode.keeper or Keeper(wanted=mode.keep)
-        results = [_own(r) for r in calculus.evaluate(op, partials, inputs, keeper, copy=False)]
-        if mode.keep and mode.keeper is None:
-            _waiting(op).leave(keeper)
-        return results
+        return _own(evaluate(op, partials, inputs, mode.keeper, keep=mode.keep, looks=False))
     known = [_without_march(p, inputs) for p in partials]
     needed = [p for p, value in zip(partials, known, strict=True) if value is None]
     if not needed:
         # What was kept for this backward is found by running it; without, let all go: a march at most for the others.
         if Partial("m", 1) in partials and mode.keeper is None:
-            _waiting(op).clear()
+            waiting(op).clear()
         values = iter(())
-    elif mode.keeper is None:
-        with _waiting(op).borrow() as keeper:
-            values = iter(calculus.evaluate(op, needed, inputs, keeper))
     else:
-        values = iter(calculus.evaluate(op, needed, inputs, Keeper(False, mode.keeper.kept)))
+        values = iter(_own(evaluate(op, needed, inputs, mode.keeper)))
     return [
         next(values) if value is None else np.full(shape, value, dtype)
         for value, (shape, dtype) in zip(known, calculus.outputs(op, partials, inputs), strict=True)
     ]
 
 
-def _own(array: NDArray) -> NDArray:
-    """A copy that TensorFlow takes as it is: memory that is not aligned it would copy again, what is, share."""
-    copy = buffers.take(array.shape, array.dtype)
-    copy[...] = array
-    return copy
+def _own(arrays: list[NDArray]) -> list[NDArray]:
+    return [buffers.copied(a, a.dtype) for a in arrays]
 
 
 class _Taken:
@@ -140,49 +127,7 @@ def _without_march(partial: Partial, inputs: Inputs) -> float | None:
     return None if all(np.any(a) for a in taken) else 0.0
 
 
-# ---------------------------------------------------------------------- what graphs leave between their nodes
-
-
-@dataclass(eq=False)
-class _Borrowed(Keeper):
-    """A keeper that notes what was found in it."""
-
-    found: set[bytes] = field(default_factory=set)
-
-    def find(self, op, m, x, *, make):
-        before = super().find(op, m, x, make=make)
-        if before is not None:
-            self.found |= {key for key, kept in self.kept.items() if kept is before}
-        return before
-
-
-class _Waiting:
-    """Linearisations that the products of an operator left in graphs, until their backward has used them.
-
-    They are found by content, whatever runs when: a miss costs a march and nothing else.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._left: list[dict] = []
-
-    def leave(self, keeper: Keeper) -> None:
-        with self._lock:
-            self._left = [*self._left, dict(keeper.kept)][-WAITING:]
-
-    def clear(self) -> None:
-        with self._lock:
-            self._left = []
-
-    @contextmanager
-    def borrow(self) -> Iterator[Keeper]:
-        with self._lock:
-            keeper = _Borrowed(False, {k: v for kept in self._left for k, v in kept.items()})
-        yield keeper
-        with self._lock:
-            rest = [{k: v for k, v in kept.items() if k not in keeper.found} for kept in self._left]
-            self._left = [kept for kept in rest if kept]
-
+# ---------------------------------------------------------------------- what graphs call by name
 
 _lock = threading.RLock()
 _process = uuid.uuid4().hex
@@ -191,7 +136,6 @@ _keys: weakref.WeakKeyDictionary[LinearOperator, str] = weakref.WeakKeyDictionar
 _operators: dict[str, LinearOperator] = {}
 # Settings of so.config that graphs were traced in, other than the default ones.
 _settings: dict[str, dict] = {}
-_waits: weakref.WeakKeyDictionary[LinearOperator, _Waiting] = weakref.WeakKeyDictionary()
 
 
 def _key(op: LinearOperator) -> str:
@@ -215,11 +159,6 @@ def _settings_now() -> str:
         name = next((k for k, known in _settings.items() if known == vars(now)), f"{_process}:{len(_settings)}")
         _settings[name] = vars(now)
     return name
-
-
-def _waiting(op: LinearOperator) -> _Waiting:
-    with _lock:
-        return _waits.setdefault(op, _Waiting())
 
 
 def placed(places: Sequence[int], given: Sequence, n: int) -> tuple:

@@ -134,19 +134,18 @@ def _arguments(op: LinearOperator, x, m: tf.Tensor | None) -> tuple[tf.Tensor, t
 
 def _model(op: LinearOperator, given: dict) -> tf.Tensor | None:
     """The parameters of the medium as one tensor in the operator's precision, None where none is given."""
-    given = {name: _tensor(name, value) for name, value in given.items() if value is not None}
-    if not given:
-        return None
     names, dtype = names_of(op), real_type(op.dtype)
 
-    def join(parts: list) -> tf.Tensor:
-        shape = reduce(tf.broadcast_dynamic_shape, map(tf.shape, parts))
-        return tf.stack([tf.broadcast_to(tf.cast(p, dtype), shape) for p in parts], -1 - len(names.grid))
-
-    for name, value in given.items():
-        names.check(name, tuple(value.shape))
+    def ready(name: str, value) -> tf.Tensor:
+        value = _tensor(name, value)
         check_parameter(name, value.dtype.is_floating, value.dtype.name)
-    return names.stack({name: _ready(value, dtype) for name, value in given.items()}, join)
+        return _ready(value, dtype)
+
+    def join(parts: list[tf.Tensor]) -> tf.Tensor:
+        shape = reduce(tf.broadcast_dynamic_shape, map(tf.shape, parts))
+        return tf.stack([tf.broadcast_to(p, shape) for p in parts], -1 - len(names.grid))
+
+    return names.stack(given, ready, join)
 
 
 def _tensor(name: str, value) -> tf.Tensor:

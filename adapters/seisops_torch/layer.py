@@ -134,7 +134,7 @@ def _apply(op: LinearOperator, number: int | None, own: _Traits, x: Tensor, give
         raise TypeError(f"A layer takes a tensor, not {type(x).__name__}: torch.from_numpy makes one of an array.")
     batch = check_input(op, x.shape, own.dims)
     check_kind(op, x.is_complex(), x.is_floating_point() or x.is_complex())
-    m = _model(own, {name: value for name, value in given.items() if value is not None}, x.device)
+    m = _model(own, given, x.device)
     dtype, x = x.dtype, x.to(own.dtype)
     if m is not None and m.ndim > len(own.model_shape):
         models = tuple(m.shape[: m.ndim - len(own.model_shape)])
@@ -149,18 +149,16 @@ def _apply(op: LinearOperator, number: int | None, own: _Traits, x: Tensor, give
 def _model(own: _Traits, given: dict[str, Tensor], device: torch.device) -> Tensor | None:
     """The parameters of the medium as one tensor in the operator's precision, None where none is given."""
 
-    def ready(value: Tensor) -> Tensor:
+    def ready(name: str, value: Tensor) -> Tensor:
         # A model's own arrays cannot be written to, which torch wants of what it shares memory with.
         value = value if isinstance(value, Tensor) else torch.tensor(value)
+        check_parameter(name, value.is_floating_point(), value.dtype)
         return value.to(device=device, dtype=own.model_dtype)
 
-    def join(parts: list) -> Tensor:
-        return torch.stack(torch.broadcast_tensors(*map(ready, parts)), -len(own.model_shape))
+    def join(parts: list[Tensor]) -> Tensor:
+        return torch.stack(torch.broadcast_tensors(*parts), -len(own.model_shape))
 
-    for name, value in given.items():
-        own.names.check(name, value.shape)
-        check_parameter(name, value.is_floating_point(), value.dtype)
-    return own.names.stack({name: ready(value) for name, value in given.items()}, join)
+    return own.names.stack(given, ready, join)
 
 
 def _eager(op: LinearOperator, m: Tensor | None, x: Tensor) -> Tensor:
@@ -219,14 +217,11 @@ class _Form(torch.autograd.Function):
 
     @staticmethod
     def vmap(info, in_dims, op, keeper, partials, *tensors: Tensor | None):
-        gradient, shared = any(p.slot == "m" for p in partials), len(calculus.shape_of(op, "m"))
         moved = []
         for i, (t, d) in enumerate(zip(tensors, in_dims[3:], strict=True)):
             if t is not None and d is not None:
                 t = t.movedim(d, 0)
-            elif t is not None and (gradient or i in (1, 2) or t.ndim > shared):
-                # Expanded, or the gradients of all samples would be summed, and models of samples of their own would
-                # go with the samples of this axis.
+            elif t is not None and calculus.repeats(op, partials, i, t.ndim):
                 t = t.unsqueeze(0).expand(info.batch_size, *t.shape)
             moved.append(t)
         results = _Form.apply(op, keeper, partials, *moved)

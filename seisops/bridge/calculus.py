@@ -99,6 +99,21 @@ def _outputs(op: LinearOperator, partials: Sequence[Partial], leads: list, batch
     ]  # fmt: skip
 
 
+def repeats(op: LinearOperator, partials: Sequence[Partial], position: int, ndim: int) -> bool:
+    """Whether a new batch axis must repeat an argument that it does not reach.
+
+    Parameters
+    ----------
+    op, partials
+        What is evaluated.
+    position, ndim : int
+        Where in ``Inputs.flat()`` the argument stands, and how many axes it has.
+    """
+    # Or the gradients of all samples would be summed, and models of samples of their own would go with the samples of
+    # this axis.
+    return any(p.slot == "m" for p in partials) or position in (1, 2) or ndim > len(shape_of(op, "m"))
+
+
 def _leads(op: LinearOperator, inputs: Inputs) -> list[tuple[int, ...]]:
     """The batch axes of every argument."""
     names = ["m", "x", "y", *"m" * len(inputs.dm)]
@@ -134,30 +149,35 @@ def _item(op: LinearOperator, partials: Sequence[Partial], at: Inputs, keeper: K
 
 
 def _one(op: LinearOperator, p: Partial, at: Inputs, keeper: Keeper | None) -> NDArray:
+    kept = keeper and at.x is not None and p.slot != "x" and keeper.find(op, at.m, at.x, make=False)
     if p.slot == "m":
-        kept = keeper and at.x is not None and keeper.find(op, at.m, at.x, make=False)
-        J = kept.J if kept else _derivative(at_model(op, at.m), at.x)
+        J = kept.J if kept else jacobian(at_model(op, at.m), at.x)
         if J is None:
             return np.zeros(shape_of(op, "m"), op.dtype)
         last = _derivatives(J.H, at.y, at.dm[: p.order - 1])
         return np.zeros(shape_of(op, "m"), op.dtype) if last is None else last
-    x, left = (at.x, at_model(op, at.m)) if p.slot == "y" else (at.y, at_model(op, at.m).H)
-    result = _derivatives(left, x, at.dm[: p.order])
-    return np.zeros(left.dimsd, op.dtype) if result is None else result
+    if p.slot == "y":
+        left, x, directions = at_model(op, at.m), at.x, at.dm[: p.order]
+        if kept and directions:
+            left, x, *directions = kept.J, *directions
+    else:
+        left, x, directions = at_model(op, at.m).H, at.y, at.dm[: p.order]
+    result = _derivatives(left, x, directions)
+    return np.zeros(shape_of(op, p.slot), op.dtype) if result is None else result
 
 
 def _derivatives(op: LinearOperator, x: NDArray, directions: Sequence[NDArray]) -> NDArray | None:
     """``D^k op [directions] x``; None where it vanishes."""
     for direction in directions:
-        op = _derivative(op, x)
+        op = jacobian(op, x)
         if op is None:
             return None
         x = direction
     return op.matvec(np.ravel(x)) if np.iscomplexobj(x) else apply(op, np.asarray(x, op.dtype).reshape(op.dims))
 
 
-def _derivative(op: LinearOperator, x: NDArray) -> LinearOperator | None:
-    """Operator dm -> D op[dm] x, also of complex `x`, in which it is linear."""
+def jacobian(op: LinearOperator, x: NDArray) -> LinearOperator | None:
+    """Make the operator dm -> D op[dm] x in all parameters, None where it vanishes, at complex `x` too."""
     x = np.reshape(x, op.dims)
     wrt = parameters_of(op)
     J = derivative(op, None, x.real.astype(real_type(op.dtype)), wrt)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pylops import LinearOperator
 
-from seisops.algebra import SeismicOperator, derivative, describe
-from seisops.bridge.parameters import parameters_of
+from seisops.algebra import SeismicOperator, describe
+from seisops.arrays import real_type
+from seisops.bridge.calculus import jacobian
 from seisops.checks import dot_test
 
 Cell = tuple[str, Callable[[], float]]
@@ -40,6 +43,38 @@ class Framework:
     tensor: Callable
     inner: Callable
     jvp: Callable
+
+
+@dataclass(frozen=True)
+class Transforms:
+    """Of frameworks that take functions to functions.
+
+    Attributes
+    ----------
+    grad : callable
+        ``grad(f)``: the gradient of a real function of a real tensor.
+    jvp : callable
+        ``jvp(f, at, along)``: the values of `f` and its derivative, `at` and `along` being tuples of tensors.
+    vmap : callable
+        ``vmap(f, in_axes)``, None being the axis of what is shared.
+    checkpoint : callable
+        ``checkpoint(f)``: `f`, run again for its backward.
+    """
+
+    grad: Callable
+    jvp: Callable
+    vmap: Callable
+    checkpoint: Callable
+
+    def along(self, layer, x, dx, m, dm):
+        """The ``jvp`` of a :class:`Framework`."""
+        given = [(a, da) for a, da in ((x, dx), (m, dm)) if da is not None]
+
+        def f(*at):
+            rest = iter(at)
+            return layer(x if dx is None else next(rest), m if dm is None else next(rest))
+
+        return self.jvp(f, *(tuple(t) for t in zip(*given, strict=True)))[1]
 
 
 def report(op: LinearOperator, cells: Iterable[Cell], *, verbose: bool = True) -> dict[str, float]:
@@ -82,10 +117,7 @@ def relative_error(value: ArrayLike, expected: ArrayLike) -> float:
 
 def varies(op: LinearOperator) -> bool:
     """Whether an operator depends on a model."""
-    return (
-        isinstance(op, SeismicOperator)
-        and derivative(op, None, np.ones(op.dims, op.dtype), parameters_of(op)) is not None
-    )
+    return isinstance(op, SeismicOperator) and jacobian(op, np.ones(op.dims, real_type(op.dtype))) is not None
 
 
 def cells(layer: Any, framework: Framework, rng: np.random.Generator) -> Iterator[Cell]:
@@ -146,8 +178,8 @@ def _model_cells(layer, framework, rng, gradient, hessian, x, y, batch) -> Itera
     m = op.model.m.copy()
     dm = (0.05 * m * rng.uniform(0.2, 1, m.shape)).astype(m.dtype)
     other = op.at(m=m + dm)
-    J = op.jacobian(x)
-    back, migration = op.rmatvec(y.ravel()), J.rmatvec(y.ravel())
+    J = jacobian(op, x)
+    back, migration = op.rmatvec(y.ravel()), _migrated(J, y)
     at, w = framework.tensor(x), framework.tensor(y)
 
     def loss(a, b):
@@ -171,13 +203,13 @@ def _model_cells(layer, framework, rng, gradient, hessian, x, y, batch) -> Itera
     )
     yield (
         "Hessian in m, reverse over reverse",
-        lambda: relative_error(hessian(lambda b: loss(at, b), m, dm), J.jacobian(dm).rmatvec(y.ravel())),
+        lambda: relative_error(hessian(lambda b: loss(at, b), m, dm), _migrated(jacobian(J, dm), y)),
     )
     yield (
         "two models forward before either backward",
         lambda: relative_error(
             np.stack(gradient(lambda b, c: loss(at, b) + loss(at, c), m, m + dm)),
-            np.stack([migration, other.jacobian(x).rmatvec(y.ravel())]),
+            np.stack([migration, _migrated(jacobian(other, x), y)]),
         ),
     )
     yield (
@@ -191,6 +223,59 @@ def _model_cells(layer, framework, rng, gradient, hessian, x, y, batch) -> Itera
         "a shared model gets the summed gradient",
         lambda: relative_error(
             gradient(shared, m)[0],
-            sum(op.jacobian(a).rmatvec(k * y.ravel()) for k, a in ((1, batch[0]), (2, batch[1]))),
+            sum(_migrated(jacobian(op, a), k * y) for k, a in ((1, batch[0]), (2, batch[1]))),
         ),
     )
+
+
+def transformed(layer: Any, framework: Framework, transforms: Transforms, rng: np.random.Generator) -> Iterator[Cell]:
+    """Copies of a layer, and its derivatives and batches by functions of functions, against its operator.
+
+    Parameters
+    ----------
+    layer, framework, rng
+        See :func:`cells`.
+    transforms : Transforms
+    """
+    op, run, inner = layer.op, framework.run, framework.inner
+    x, y = random(rng, op.dims, op.dtype), random(rng, op.dimsd, op.dtype)
+    w, twice = framework.tensor(y), np.stack([x, 2 * x])
+    value, back = op.matvec(x.ravel()), op.rmatvec(y.ravel())
+
+    def adjoint_through(f):
+        """Whether the gradient of `f`, in place of the layer, is the adjoint."""
+        (gradient,) = run(lambda a: framework.gradient(lambda b: inner(w, f(b)), a), x)
+        return relative_error(gradient, back)
+
+    yield "vmap", lambda: relative_error(run(transforms.vmap(layer, 0), twice), np.stack([value, 2 * value]))
+    yield "checkpoint", lambda: adjoint_through(transforms.checkpoint(layer))
+    yield "pickle", lambda: adjoint_through(pickle.loads(pickle.dumps(layer)))
+    yield "deepcopy", lambda: adjoint_through(copy.deepcopy(layer))
+    if not varies(op):
+        return
+    m = op.model.m.copy()
+    dm = (0.05 * m * rng.uniform(0.2, 1, m.shape)).astype(m.dtype)
+    J, at, along = jacobian(op, x), framework.tensor(x), framework.tensor(dm)
+
+    def loss(b, a=at):
+        return inner(w, layer(a, m=b))
+
+    def curved(b):
+        return transforms.jvp(transforms.grad(loss), (b,), (along,))[1]
+
+    yield (
+        "Hessian in m, forward over reverse",
+        lambda: relative_error(run(curved, m), _migrated(jacobian(J, dm), y)),
+    )
+    yield (
+        "vmap of grad gives it per sample",
+        lambda: relative_error(
+            run(transforms.vmap(transforms.grad(loss), (None, 0)), m, twice),
+            np.stack([k * _migrated(J, y) for k in (1, 2)]),
+        ),
+    )
+
+
+def _migrated(J: LinearOperator, y: NDArray) -> NDArray:
+    """The adjoint of a derivative in a real model."""
+    return J.rmatvec(y.ravel()).real

@@ -5,6 +5,7 @@ A medium of one parameter has the shape of its grid there; one of several has an
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -76,32 +77,50 @@ class Names:
             raise TypeError(f"{self.of} has no parameter {name!r}; its medium has {self.words}.")
         return leading(self.of, f"The model {name}", shape, self.grid)
 
-    def stack(self, given: Mapping[str, Any], join: Callable) -> Any:
+    def stack(self, given: Mapping[str, Any], ready: Callable, join: Callable) -> Any:
         """The parameters as one tensor, None where none is given.
 
         Parameters
         ----------
-        given : dict of str to tensor
-            Checked, in the operator's precision.
+        given : dict of str to tensor or None
+        ready : callable
+            ``ready(name, value)``: a tensor, or an array of the medium's, in the operator's precision.
         join : callable
-            ``join(parts)``: tensors, and arrays for those not given, side by side on an axis before the grid.
+            ``join(parts)``: tensors side by side on an axis before the grid.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For what does not fit, naming what was expected.
         """
+        given = {name: value for name, value in given.items() if value is not None}
+        tensors = {name: ready(name, value) for name, value in given.items()}
         found: dict[str, Any] = {}
-        for name in given:
+        for name, tensor in tensors.items():
+            self.check(name, tensor.shape)
             target, needed, formula = self.spelled[name]
             if target in found:
                 raise TypeError(f"{name} says once more what was given: give one of {self.words}.")
             missing = [n for n in needed if n not in given]
             if missing:
                 raise TypeError(f"{name} says what {target} is together with {', '.join(missing)}: give it too.")
-            found[target] = formula(*[given[n] for n in needed])
+            found[target] = formula(*[tensors[n] for n in needed])
         if not found or len(self.values) == 1:
             return next(iter(found.values()), None)
-        return join([found.get(name, own) for name, own in self.values.items()])
+        return join([found[name] if name in found else ready(name, own) for name, own in self.values.items()])
+
+
+_found: weakref.WeakKeyDictionary[LinearOperator, Names] = weakref.WeakKeyDictionary()
 
 
 def names_of(op: LinearOperator) -> Names:
     """What the keywords of a layer of `op` mean."""
+    if op not in _found:
+        _found[op] = _names(op)
+    return _found[op]
+
+
+def _names(op: LinearOperator) -> Names:
     model = getattr(op, "model", None)
     if model is None:
         return Names(repr(op), "", (), {}, {})

@@ -34,6 +34,11 @@ def aligned(array: NDArray, dtype: np.dtype) -> NDArray:
     array = np.asarray(array)
     if array.dtype == dtype and array.flags.c_contiguous and array.__array_interface__["data"][0] % ALIGNMENT == 0:
         return array
+    return copied(array, dtype)
+
+
+def copied(array: NDArray, dtype: np.dtype) -> NDArray:
+    """Copy `array` to aligned memory, which frameworks share as it is: what is not aligned they would copy again."""
     copy = take(array.shape, dtype)
     copy[...] = array
     return copy

@@ -18,23 +18,24 @@ ROW = (
 
 
 @pytest.mark.row(*ROW)
-@pytest.mark.parametrize("name", ["F", "adjoint", "real", "complex"])
+@pytest.mark.parametrize("name", ["F", "adjoint", "spectra", "real", "complex"])
 def test_conformance(double, capsys, name):
     rng = np.random.default_rng(0)
     matrix = rng.standard_normal((3, 4))
     ops = {
         "F": double.F,
         "adjoint": double.E.H,
+        "spectra": pylops.signalprocessing.FFT(double.F.dimsd, axis=-1, dtype="complex128") @ double.F,
         "real": pylops.MatrixMult(matrix),
         "complex": pylops.MatrixMult(matrix * (1 + 2j), dtype="complex128"),
     }
     errors = check(Layer(ops[name]))
     # `fit` hands over its data in float32, and its losses are real.
     fitted = {n: errors.pop(n) for n in list(errors) if n.startswith("fit")}
-    assert len(fitted) == (0 if name == "complex" else 4)
+    assert len(fitted) == (0 if name in ("complex", "spectra") else 4)
     assert all(e <= 1e-6 for e in fitted.values()), fitted
     assert max(errors.values()) <= 1e-12, errors
-    assert ("tf.function: Hessian in m" in capsys.readouterr().out) == (name in ("F", "adjoint"))
+    assert ("tf.function: Hessian in m" in capsys.readouterr().out) == (name in ("F", "adjoint", "spectra"))
     assert (".keras file" in errors) == (name in ("F", "adjoint"))
 
 

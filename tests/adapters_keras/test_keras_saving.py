@@ -1,7 +1,6 @@
 """Operators as JSON, models in files, and both in another process."""
 
 import copy
-import importlib.util
 import json
 import os
 import pickle
@@ -12,7 +11,6 @@ import keras
 import numpy as np
 import pylops
 import pytest
-import seisops_keras
 import tensorflow as tf
 from seisops_keras import Layer, VelocityModel, apply, shim, spec
 from seisops_keras.tensorflow import register
@@ -219,54 +217,6 @@ def test_without_tensorflows_private_names_all_else_works(double, near, monkeypa
 
     for f in (run, tf.function(run)):
         near(f(tf.constant(double.m)), double.F.jacobian(double.q).H @ double.w)
-
-
-TORCH = """
-import sys, json, numpy as np, keras, torch
-from seisops_keras import Layer, VelocityModel, check, spec
-folder = sys.argv[1]
-z = np.load(folder + "/data.npz")
-op = spec.decode(json.load(open(folder + "/op.json")))
-layer, earth = Layer(op), VelocityModel(spec.decode(json.load(open(folder + "/model.json"))))
-q = torch.tensor(z["q"], requires_grad=True)
-y = layer(q, m=earth())
-(torch.tensor(z["w"]) * y).sum().backward()
-gm = earth.v.value.grad * (-0.5 * torch.tensor(z["v"]) ** 3)
-tangent = layer.jvp(q.detach(), 2 * q.detach())[1]
-class Net(keras.Model):
-    def __init__(self):
-        super().__init__()
-        self.earth, self.data = earth, layer
-    def call(self, x):
-        return self.data(x, m=self.earth())
-net = Net()
-net.compile(optimizer=keras.optimizers.SGD(1e-3), loss="mse")
-losses = net.fit(z["q"][None], 1.1 * z["y"][None], epochs=2, verbose=0).history["loss"]
-assert "seisops_keras.tensorflow" not in sys.modules and losses[1] < losses[0]
-errors = check(layer, verbose=False)
-assert max(e for name, e in errors.items() if not name.startswith("fit")) <= 1e-12, errors
-assert max(errors.values()) <= 1e-6, errors
-pairs = ((y.detach(), "y"), (q.grad, "gx"), (gm.detach(), "gm"), (tangent / 2, "y"))
-print(json.dumps([float(np.abs(np.asarray(a) - z[k]).max() / np.abs(z[k]).max()) for a, k in pairs]))
-"""
-
-
-@pytest.mark.row("Files and processes", "Keras' torch backend: value, gradients, `fit`", "exact, by the torch function")
-def test_keras_on_the_torch_backend(double, tmp_path):
-    F = double.F
-    np.savez(tmp_path / "data.npz", q=double.q, w=double.w, v=double.model.v, y=F @ double.q, gx=F.H @ double.w,
-             gm=F.jacobian(double.q).H @ double.w)  # fmt: skip
-    (tmp_path / "op.json").write_text(json.dumps(spec.encode(F)))
-    (tmp_path / "model.json").write_text(json.dumps(spec.encode(double.model)))
-    assert max(json.loads(elsewhere(TORCH, tmp_path, KERAS_BACKEND="torch"))) < 1e-12
-
-
-@pytest.mark.row("Files and processes", "Keras' jax backend", "raises")
-def test_other_backends_are_refused(monkeypatch):
-    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    place = importlib.util.spec_from_file_location("refused", seisops_keras.layer.__file__)
-    with pytest.raises(ImportError, match="tensorflow and torch, not jax"):
-        place.loader.exec_module(importlib.util.module_from_spec(place))
 
 
 MIRRORED = """

@@ -4,6 +4,8 @@ import pytest
 import tensorflow as tf
 from seisops_keras import Layer, apply, nodes
 
+from seisops.bridge import waiting
+
 
 def step(layer, x, m, w, *, watch):
     with tf.GradientTape() as tape:
@@ -78,13 +80,13 @@ def test_tape_outside_a_graph_costs_one_more(double, counted):
 def test_graphs_leave_no_wavefield_behind(double, factor):
     layer, x, m = Layer(5 * double.F), tf.constant(double.q), tf.constant(double.m)
     tf.function(lambda x, m: step(layer, x, m, factor * double.w, watch="xm"))(x, m)
-    assert not nodes._waiting(nodes._operators[nodes._key(layer.op)])._left
+    assert not waiting.waiting(nodes._operators[nodes._key(layer.op)])._left
 
 
 def test_wavefields_without_a_backward_are_bounded(double, monkeypatch):
-    left = nodes._Waiting()
-    monkeypatch.setattr(nodes, "WAITING", 2)
-    monkeypatch.setattr(nodes, "_waiting", lambda op: left)
+    left = waiting.Waiting()
+    monkeypatch.setattr(waiting, "WAITING", 2)
+    monkeypatch.setattr(nodes, "waiting", lambda op: left)
     layer, m = Layer(double.F), tf.constant(double.m)
 
     @tf.function

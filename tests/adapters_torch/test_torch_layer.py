@@ -37,7 +37,8 @@ def m():
 
 @pytest.mark.row("Derivatives", "`check(layer)`: value, derivatives, batches, copies", "rounding")
 def test_conformance(layer, capsys):
-    for op in (layer.op, operator("Pr A Pw.H").H, operator("J of F"), pylops.FirstDerivative(7)):
+    spectra = pylops.signalprocessing.FFT(layer.op.dimsd, axis=-1, dtype="complex128") @ layer.op
+    for op in (layer.op, operator("Pr A Pw.H").H, operator("J of F"), spectra, pylops.FirstDerivative(7)):
         errors = check(Layer(op))
         assert max(errors.values()) <= ROUNDING, errors
     assert "Hessian in m" in capsys.readouterr().out
