@@ -80,16 +80,35 @@ def parametrisation(
 
 
 class Parametrisation:
-    """The medium as a function of unknowns; see :func:`seisops.parametrisation`.
+    """The medium as a function of unknowns; see :func:`seisops.parametrisation`, which makes it.
+
+    Parameters
+    ----------
+    model : Model
+    formulas : dict of str to str
+        Every parameter as a formula of unknowns.
+    bounds, fixed
+        As of :func:`seisops.parametrisation`.
 
     Attributes
     ----------
-    model : Model
     names : tuple of str
         The parameters it gives.
     unknowns : tuple of str
     shape : tuple of int
         That of the unknowns: ``model.shape``, after an axis of them for several.
+    start : array of `shape`
+        The unknowns of `model`.
+
+    Examples
+    --------
+    >>> import numpy as np, seisops as so
+    >>> model = so.Model(v=np.full((51, 41), 2.0), rho=np.full((51, 41), 1.5), spacing=10)
+    >>> P = so.parametrisation(model, v="v", rho="Z / v")
+    >>> P.unknowns, P.shape, P.start[:, 0, 0].tolist()
+    (('v', 'Z'), (2, 51, 41), [2.0, 3.0])
+    >>> P(P.start)
+    Point(v 2-2, rho 1.5-1.5)
     """
 
     def __init__(

@@ -80,9 +80,10 @@ class Pointwise(Constant):
     takes = gives = "grid"
 
     def __init__(self, matrices: NDArray, name: str = "P") -> None:
-        self.matrices, self.name = matrices, name
+        self.matrices = matrices
         n, m, *shape = matrices.shape
         super().__init__(_without_one(m, shape), _without_one(n, shape), matrices.dtype)
+        self.name = name
 
     def _forward(self, x):
         return np.einsum("ki...,i...->k...", self.matrices, self._parts(x, 1)).reshape(self.dimsd)
