@@ -251,7 +251,7 @@ class Geometry:
 
     def _copy(self, **changes) -> Geometry:
         other = object.__new__(Geometry)
-        said = {name: getattr(self, name) for name in ("positions", "single", "dt", "nt", "t")}
+        said = {name: getattr(self, name) for name in ("positions", "single", "dt", "nt", "t", "t0")}
         other.__dict__.update(said | changes)
         return other
 

@@ -293,7 +293,7 @@ class Parametrisation:
 
     def __repr__(self) -> str:
         known = self.model.medium.parameters | self.model.medium.spellings
-        given = ", ".join(f"{name} ({known[name].unit or 'no unit'})" for name in self.names)
+        given = ", ".join(f"{name} ({known[name].unit})" for name in self.names)
         n = len(self.unknowns)
         each = ", ".join(
             f"{name} from {words_of(self.bounds[name])}" if name in self.bounds else name for name in self.unknowns
