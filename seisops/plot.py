@@ -194,12 +194,12 @@ def overlay(model: Model, values: ArrayLike, image: ArrayLike, ax=None, *, clip:
 
 def movie(model: Model, u: ArrayLike, path: str | Path, *, times: ArrayLike | None = None, frames: int = 60,
           clip: float = 99.5, rate: int = 15, values: ArrayLike | None = None) -> None:  # fmt: skip
-    """A wavefield in motion, as a GIF or, where FFmpeg is installed, an MP4.
+    r"""A wavefield in motion, as a GIF or, where FFmpeg is installed, an MP4.
 
     Parameters
     ----------
     model : Model
-    u : array (time, *model.shape), or (nt_comp, *model.padded_shape)
+    u : array (time, \*model.shape), or (nt_comp, \*model.padded_shape)
         A wavefield of one shot, such as ``so.snapshots(F, q, every=10).u[0]`` or ``(A @ Ps.H @ q)[0]``.
     path : path to `.gif` or `.mp4`
     times : array, ms, optional

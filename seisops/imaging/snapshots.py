@@ -23,11 +23,11 @@ from seisops.time_operator import weights_at
 
 @dataclass(frozen=True, eq=False)
 class Snapshots:
-    """Wavefields with their time axis; made by :func:`snapshots`.
+    r"""Wavefields with their time axis; made by :func:`snapshots`.
 
     Attributes
     ----------
-    u : array (nsrc, time, *model.shape)
+    u : array (nsrc, time, \*model.shape)
         In the unit of the data: what a receiver at that point records.
     times : array, ms
     model : Model
@@ -77,7 +77,7 @@ def snapshots(
     Returns
     -------
     Snapshots
-        With `u` (nsrc, time, *shape), `times` (ms) and the `model` of the window.
+        With `u` (nsrc, time, \*shape), `times` (ms) and the `model` of the window.
 
     Raises
     ------
