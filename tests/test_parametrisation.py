@@ -168,6 +168,17 @@ def test_a_jacobian_in_the_unknowns_is_a_product():
     assert checks.taylor_test(f, J, P.start, dm=dx, verbose=False).slopes == pytest.approx((1, 2), abs=SLOPE)
 
 
+def test_a_point_in_the_place_of_names_is_refused():
+    w, P, _ = case("velocity")
+    for call in (
+        lambda p: so.Jacobian(w.F, w.q, wrt=p),
+        lambda p: w.F.jacobian(w.q, wrt=p),
+        lambda p: w.F.linearize(w.q, p),
+    ):
+        with pytest.raises(TypeError, match=r"names, got values of v: write op\.at\(\*\*p\).*p\.jacobian"):
+            call(P(P.start))
+
+
 def test_scipy_inverts_with_water_and_bounds():
     w, P, _ = case("velocity, bounds, water")
     d = w.F.at(v=np.where(WATER, w.model.v, 0.98 * w.model.v)) @ w.q

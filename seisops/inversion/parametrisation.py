@@ -137,8 +137,7 @@ class Parametrisation:
             )
         if self.fixed is not None and self.fixed.all():
             raise ValueError("All nodes are fixed: nothing is left to invert for.")
-        n = len(self.unknowns)
-        self.shape = model.shape if n == 1 else (n, *model.shape)
+        self.shape = model.shape if len(self.unknowns) == 1 else (len(self.unknowns), *model.shape)
         self._check_speed()
         self.start = self.inverse(model)
 
@@ -175,7 +174,7 @@ class Parametrisation:
         return result.reshape(self.shape)
 
     def forward(self, x: Sequence[Any], constants: Mapping[str, Any] | None = None, library: ModuleType = np) -> dict:
-        """The parameters by name, in arrays of any library that has NumPy's `where` and functions.
+        """The parameters by name, in arrays of any library with NumPy's `where` and functions.
 
         Parameters
         ----------
