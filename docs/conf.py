@@ -8,6 +8,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 ROOT = HERE.parent
 BUILT = HERE / "_build"
+# Bars of progress are for terminals; read when tqdm is imported.
+os.environ["TQDM_DISABLE"] = "1"
 sys.path.insert(0, str(HERE))
 
 from gallery import Arguments, titled  # noqa: E402
@@ -60,8 +62,6 @@ autodoc_default_options = {"member-order": "bysource"}
 autodoc_typehints = "none"
 numpydoc_show_class_members = False
 
-# Bars of progress are for terminals.
-os.environ["TQDM_DISABLE"] = "1"
 sphinx_gallery_conf = {
     "examples_dirs": [str(titled(ROOT / "examples", BUILT / "examples"))],
     "gallery_dirs": ["gallery"],

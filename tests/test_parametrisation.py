@@ -21,7 +21,7 @@ CASES = {
     "squared slowness": ("2d", ("m",), {}),
     "slowness": ("2d", (), {"v": "1 / s", "bounds": {"s": (1 / 2.6, 1 / 1.4)}, "fixed": WATER}),
     "logarithm": ("2d", (), {"v": "2 * exp(a)"}),
-    "impedance": ("density", (), {"v": "v", "rho": "Z / v", "bounds": {"v": (1.4, 2.6)}}),
+    "impedance": ("density", (), {"v": "v", "rho": "Z / v", "bounds": {"v": (1.4, 2.56)}}),
     "density tied to the velocity": ("density", (), {"v": "v", "rho": "1.7 * v ** 0.25"}),
     "elastic": ("elastic", ("vp", "vs", "rho"), {"bounds": {"vp": (1.4, 2.6), "vs": (0.3, 1.1)}}),
     "rigidity": ("elastic", ("rho",), {"vp": "vp", "vs": "sqrt(mu / rho)"}),
@@ -110,7 +110,7 @@ def test_it_travels():
     again = pickle.loads(pickle.dumps(P))
     assert error(stacked(again(P.start + dx)), stacked(P(P.start + dx))) == 0
     assert repr(again) == repr(P)
-    assert "v (km/s), rho (g/cm³) of 2 unknowns: v from 1.4 to 2.6, Z" in repr(P)
+    assert "v (km/s), rho (g/cm³) of 2 unknowns: v from 1.4 to 2.56, Z" in repr(P)
 
 
 # ---------------------------------------------------------------------- in objectives
