@@ -3,7 +3,7 @@ BIN := .venv/bin
 # Two processes; tests that share a pool or a cluster stay in one of them.
 TWO := -n 2 --dist loadgroup
 
-.PHONY: demo test lint dist clean
+.PHONY: demo test lint docs dist clean
 
 demo: .venv/demo
 	$(BIN)/python examples/lsrtm.py --output pictures
@@ -29,6 +29,15 @@ lint: .venv/test
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[plot,io,test,torch,tensorflow,jax,examples]'
 	touch $@
 
+# The site, in docs/_build/html; the examples that did not change are not run again.
+docs: .venv/docs
+	OMP_WAIT_POLICY=passive $(BIN)/sphinx-build -W --keep-going -q -E docs docs/_build/html
+	$(BIN)/python docs/check_links.py docs/_build/html
+
+.venv/docs: .venv/test
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
 # A wheel, built from the sdist, that runs in an environment of its own, far from the clone.
 dist:
 	rm -rf dist build .dist
@@ -41,4 +50,4 @@ dist:
 	cd .dist && fresh/bin/python -m seisops && fresh/bin/python lsrtm.py --shots 2 --iterations 2 --cells 61 41
 
 clean:
-	rm -rf .venv .dist build dist *.egg-info pictures
+	rm -rf .venv .dist build dist *.egg-info pictures docs/_build docs/gallery docs/generated

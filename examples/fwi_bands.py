@@ -1,4 +1,4 @@
-"""Full-waveform inversion with frequency continuation, and total variation between the bands if wanted.
+"""Full-waveform inversion with frequency continuation: from low to high, if wanted with total variation in between.
 
 The generated earth by default. With a model of your own:
 python examples/fwi_bands.py --model model.h5 --start m0 --shots 16 --receivers 200 --time 3000 --bands 3 5 8

@@ -1,4 +1,4 @@
-"""Full-waveform inversion by an optimiser of PyTorch, on the scene of `fwi.py`.
+"""Full-waveform inversion in PyTorch: by one of its optimisers, on the scene of `fwi.py`.
 
 The velocity is an ordinary parameter, the water is held by its bounds, and everything else is the usual loop.
 """

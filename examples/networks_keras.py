@@ -60,7 +60,7 @@ def main() -> None:
     history = network.fit([x, m], np.moveaxis(x, 1, -1), batch_size=2, epochs=4, verbose=0).history["loss"]
     print(f"{network.name}: loss {history[0]:.3e} -> {history[-1]:.3e}")
 
-    earth, forward = VelocityModel(model, bounds=(1.4, 4.0)), Layer(F)
+    earth, forward = VelocityModel(model, bounds=(1.4, 2.8)), Layer(F)
     observed = F.at(m=0.95 * model.m) @ q
 
     class Inversion(keras.Model):

@@ -67,7 +67,7 @@ def main() -> None:
     x = torch.randn(2, 1, *model.shape, requires_grad=True)
     report("extended source", network(x, m).square().mean(), {"x": x, "m": m, **dict(network.named_parameters())})
 
-    earth, forward = VelocityModel(model, bounds=(1.4, 4.0)), Layer(F)
+    earth, forward = VelocityModel(model, bounds=(1.4, 2.8)), Layer(F)
     source = torch.from_numpy(q.astype("float32"))
     observed = forward(source, m=m.detach() * 0.95)
     optimiser = torch.optim.Adam(earth.parameters(), lr=0.01)

@@ -11,6 +11,7 @@ from seisops.imaging.snapshots import illumination, snapshots
 from seisops.inversion import misfits, preconditioners
 from seisops.inversion.batches import random_batches
 from seisops.inversion.objectives import fwi, hessian, lsrtm
+from seisops.inversion.parametrisation import Parametrisation, parametrisation
 from seisops.inversion.wavelet import estimate_wavelet
 from seisops.model import Model
 from seisops.operators import conditions
@@ -33,6 +34,7 @@ __all__ = [
     "Jacobian",
     "Model",
     "Modeling",
+    "Parametrisation",
     "Projection",
     "Propagation",
     "Records",
@@ -56,6 +58,7 @@ __all__ = [
     "modeling",
     "models",
     "no_fusion",
+    "parametrisation",
     "physics",
     "plot",
     "preconditioners",

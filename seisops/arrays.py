@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
@@ -38,3 +40,16 @@ def number(x):
     if isinstance(x, (str, bytes)):
         raise TypeError(f"An operator is multiplied by numbers, arrays and operators, not by {x!r}.")
     return x.item() if isinstance(x, np.generic) else x
+
+
+def shot_indices(index: int | slice | Sequence[int], nsrc: int) -> list[int]:
+    """List the shots `index` selects among `nsrc`, as NumPy would; at least one."""
+    if isinstance(index, (bool, np.bool)) or (not isinstance(index, slice) and np.ndim(index) > 1):
+        raise IndexError(f"Shots are a whole number, a slice or a list of whole numbers, not {index}.")
+    try:
+        chosen = np.atleast_1d(np.arange(nsrc)[index if isinstance(index, slice) else np.asarray(index)]).tolist()
+    except IndexError as error:
+        raise IndexError(f"Shots {index} do not exist among {nsrc} (0 to {nsrc - 1}).") from error
+    if not chosen:
+        raise IndexError(f"Shots {index} select nothing among {nsrc}.")
+    return chosen

@@ -12,7 +12,7 @@ from seisops.geometry import Geometry
 from seisops.model import Model
 from seisops.records import Records
 
-FORMAT = 1
+FORMAT = 2
 # What a model is made with, besides its parameters and its medium.
 OPTIONS = ("spacing", "origin", "absorb", "free_surface", "space_order", "dt", "vmax", "correct_dispersion")
 
@@ -143,7 +143,7 @@ def _group(file, name: str, kind: str):
 def _write_geometry(group, geometry: Geometry) -> None:
     group["positions"] = np.concatenate(geometry.positions)
     group["counts"] = geometry.counts
-    for key in ("dt", "nt", "t", "single"):
+    for key in ("dt", "nt", "t", "t0", "single"):
         group.attrs[key] = getattr(geometry, key)
 
 
@@ -168,5 +168,7 @@ def _read_geometry(group) -> Geometry:
     shots = np.split(group["positions"][()], np.cumsum(counts)[:-1])
     dt, nt, t = (group.attrs[key].item() for key in ("dt", "nt", "t"))
     # Of what is written the recording time may end between two samples.
-    geometry = Geometry(shots, dt=dt, t=t) if t > (nt - 1) * dt else Geometry(shots, dt=dt, nt=nt)
+    length = {"t": t} if t > (nt - 1) * dt else {"nt": nt}
+    # Files of format 1 know records from 0 on.
+    geometry = Geometry(shots, dt=dt, t0=float(group.attrs.get("t0", 0.0)), **length)
     return geometry[0] if group.attrs["single"] else geometry

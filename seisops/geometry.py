@@ -10,6 +10,7 @@ from math import floor
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seisops.arrays import shot_indices
 from seisops.cards import card
 from seisops.positions import points_of, positions_of
 
@@ -27,6 +28,9 @@ class Geometry:
         Recording time. Give either `t` or `nt`.
     nt : int, optional
         Number of samples.
+    t0 : float, ms
+        Time of the first sample. Sources fire at 0 where their wavelets say so: receivers that start to record later
+        have t0 > 0, axes of zero-phase wavelets t0 < 0.
 
     Attributes
     ----------
@@ -37,6 +41,10 @@ class Geometry:
     shape : tuple of int
         Shape of the data, (nsrc, npoint, nt); (size,) when the shots differ.
     time : array (nt,), ms
+        From t0 to t0 + t.
+    onset, end : float, ms
+        When waves set out, at 0 or with the first sample if that is earlier, and when recording ends. Sources and
+        receivers of one product agree in both.
 
     Raises
     ------
@@ -62,10 +70,11 @@ class Geometry:
         dt: float,
         t: float | None = None,
         nt: int | None = None,
+        t0: float = 0.0,
     ) -> None:
         self.positions = positions_of(positions)
         self.single = False
-        self._set_time(dt, t, nt)
+        self._set_time(dt, t, nt, t0)
 
     @classmethod
     def line(
@@ -77,6 +86,7 @@ class Geometry:
         dt: float,
         t: float | None = None,
         nt: int | None = None,
+        t0: float = 0.0,
     ) -> Geometry:
         """Put one point in every shot: sources along a line.
 
@@ -86,7 +96,7 @@ class Geometry:
             Where shot after shot fires; what is a single number holds for all.
         y : float or array, m, optional
             The second horizontal axis of a survey in 3-D. A grid of sources is ``x[:, None]`` with ``y[None]``.
-        dt, t, nt
+        dt, t, nt, t0
             The time axis, as of :class:`Geometry`.
 
         Returns
@@ -104,7 +114,7 @@ class Geometry:
         >>> so.Geometry.line(np.linspace(100, 900, 5), depth=20, dt=2, t=1000)
         Geometry(5 shots x 1 point, 501 samples of 2 ms)
         """
-        return cls(points_of(x, y, depth)[:, None], dt=dt, t=t, nt=nt)
+        return cls(points_of(x, y, depth)[:, None], dt=dt, t=t, nt=nt, t0=t0)
 
     @classmethod
     def spread(
@@ -117,6 +127,7 @@ class Geometry:
         dt: float,
         t: float | None = None,
         nt: int | None = None,
+        t0: float = 0.0,
     ) -> Geometry:
         """Put the same points in every shot: receivers that stay where they are.
 
@@ -128,7 +139,7 @@ class Geometry:
             How many shots they record.
         y : float or array, m, optional
             The second horizontal axis of a survey in 3-D. A grid of receivers is ``x[:, None]`` with ``y[None]``.
-        dt, t, nt
+        dt, t, nt, t0
             The time axis, as of :class:`Geometry`.
 
         Returns
@@ -147,9 +158,9 @@ class Geometry:
         Geometry(5 shots x 91 points, 501 samples of 2 ms)
         """
         points = points_of(x, y, depth)
-        return cls(np.broadcast_to(points, (nsrc, *points.shape)), dt=dt, t=t, nt=nt)
+        return cls(np.broadcast_to(points, (nsrc, *points.shape)), dt=dt, t=t, nt=nt, t0=t0)
 
-    def _set_time(self, dt: float, t: float | None, nt: int | None = None) -> None:
+    def _set_time(self, dt: float, t: float | None, nt: int | None, t0: float) -> None:
         if not (np.isfinite(dt) and dt > 0):
             raise ValueError(f"The sampling interval dt must be positive, got {dt} ms.")
         if (t is None) == (nt is None):
@@ -158,7 +169,9 @@ class Geometry:
             raise ValueError(f"The recording time must be at least one sample of {dt} ms, got t = {t} ms.")
         if nt is not None and (int(nt) != nt or nt < 2):
             raise ValueError(f"nt must be a whole number of at least 2 samples, got {nt}.")
-        self.dt = float(dt)
+        if not np.isfinite(t0):
+            raise ValueError(f"The time of the first sample, t0, must be finite, got {t0} ms.")
+        self.dt, self.t0 = float(dt), float(t0)
         self.nt = int(nt) if nt is not None else floor(t / dt * (1 + 1e-9)) + 1
         self.t = float(t) if t is not None else (self.nt - 1) * self.dt
 
@@ -202,7 +215,17 @@ class Geometry:
     @property
     def time(self) -> NDArray:
         """Time of every sample, ms."""
-        return np.arange(self.nt) * self.dt
+        return self.t0 + np.arange(self.nt) * self.dt
+
+    @property
+    def onset(self) -> float:
+        """When waves set out, ms: at 0, or with the first sample if that is earlier."""
+        return min(self.t0, 0.0)
+
+    @property
+    def end(self) -> float:
+        """When recording ends, ms."""
+        return self.t0 + self.t
 
     def split(self, d: ArrayLike) -> list[NDArray]:
         """Split flat or shaped data into the record (npoint, nt) of every shot."""
@@ -221,15 +244,15 @@ class Geometry:
             raise ValueError(f"The records have shapes {shapes}, {self} expects {expected}.")
         return np.concatenate(shots).reshape(self.shape)
 
-    def resampled(self, dt: float) -> Geometry:
-        """Sample the same points for as long every `dt` ms; :func:`seisops.resample` does it to the data."""
-        other = self._copy()
-        other._set_time(dt, self.t)
+    def resampled(self, dt: float, *, t0: float | None = None) -> Geometry:
+        """Sample the same points until the same end every `dt` ms, from `t0` on; :func:`seisops.resample` does data."""
+        other, t0 = self._copy(), self.t0 if t0 is None else t0
+        other._set_time(dt, self.t if t0 == self.t0 else self.end - t0, None, t0)
         return other
 
     def _copy(self, **changes) -> Geometry:
         other = object.__new__(Geometry)
-        said = {name: getattr(self, name) for name in ("positions", "single", "dt", "nt", "t")}
+        said = {name: getattr(self, name) for name in ("positions", "single", "dt", "nt", "t", "t0")}
         other.__dict__.update(said | changes)
         return other
 
@@ -252,20 +275,20 @@ class Geometry:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Geometry):
             return NotImplemented
-        times = (self.dt, self.nt, self.t, self.single, self.counts, self.ndim)
-        return times == (other.dt, other.nt, other.t, other.single, other.counts, other.ndim) and all(
+        times = (self.dt, self.nt, self.t, self.t0, self.single, self.counts, self.ndim)
+        return times == (other.dt, other.nt, other.t, other.t0, other.single, other.counts, other.ndim) and all(
             np.array_equal(p, o) for p, o in zip(self.positions, other.positions, strict=True)
         )
 
     def __hash__(self) -> int:
-        return hash((self.dt, self.nt, self.single, self.counts, self.ndim))
+        return hash((self.dt, self.nt, self.t0, self.single, self.counts, self.ndim))
 
     def _repr_html_(self) -> str:
         points = np.concatenate(self.positions)
         axes = "xz" if self.ndim == 2 else "xyz"
         rows = [("shots", str(self.nsrc)), ("points of a shot", repr(self).partition(" x ")[2].partition(" ")[0])]
         rows += [(a, f"{x.min():g} to {x.max():g} m") for a, x in zip(axes, points.T, strict=True)]
-        rows.append(("time", f"0 to {(self.nt - 1) * self.dt:g} ms, {self.nt} samples of {self.dt:g} ms"))
+        rows.append(("time", f"{self.t0:g} to {self.time[-1]:g} ms, {self.nt} samples of {self.dt:g} ms"))
         return card("Geometry", rows)
 
     def __repr__(self) -> str:
@@ -273,18 +296,5 @@ class Geometry:
         points = f"{low}-{high}" if self.ragged else f"{low}"
         return (
             f"Geometry({self.nsrc} shot{'s' * (self.nsrc != 1)} x {points} point{'s' * (high != 1)}, "
-            f"{self.nt} samples of {self.dt:g} ms)"
+            f"{self.nt} samples of {self.dt:g} ms{f' from {self.t0:g} ms' * bool(self.t0)})"
         )
-
-
-def shot_indices(index: int | slice | Sequence[int], nsrc: int) -> list[int]:
-    """List the shots `index` selects among `nsrc`, as NumPy would; at least one."""
-    if isinstance(index, (bool, np.bool)) or (not isinstance(index, slice) and np.ndim(index) > 1):
-        raise IndexError(f"Shots are a whole number, a slice or a list of whole numbers, not {index}.")
-    try:
-        chosen = np.atleast_1d(np.arange(nsrc)[index if isinstance(index, slice) else np.asarray(index)]).tolist()
-    except IndexError as error:
-        raise IndexError(f"Shots {index} do not exist among {nsrc} (0 to {nsrc - 1}).") from error
-    if not chosen:
-        raise IndexError(f"Shots {index} select nothing among {nsrc}.")
-    return chosen

@@ -118,15 +118,15 @@ def shot(geometry: Geometry, d: ArrayLike, ax=None, *, i: int = 0, clip: float =
     record = geometry.split(d)[i]
     limit = np.percentile(np.abs(record if like is None else geometry.split(like)[i]), clip) or 1.0
     x, name = along(geometry.positions[i])
-    end = geometry.time[-1] / 1000
+    start, end = geometry.time[[0, -1]] / 1000
     options = {"cmap": "gray", "vmin": -limit, "vmax": limit}
     steps = np.diff(x)
     if len(x) == 1 or np.allclose(steps, steps[0], rtol=1e-3):
         half = steps[0] / 2 if len(x) > 1 else 0.5
-        ax.imshow(record.T, extent=(x[0] - half, x[-1] + half, end, 0), aspect="auto", **options)
+        ax.imshow(record.T, extent=(x[0] - half, x[-1] + half, end, start), aspect="auto", **options)
     else:
         edges, traces = columns(x, record)
-        times = np.linspace(0, end, geometry.nt + 1)
+        times = np.linspace(start, end, geometry.nt + 1)
         ax.pcolormesh(edges, times, traces.T, **options)
         ax.invert_yaxis()
     ax.set(xlabel=name, ylabel="time (s)", title=title)
@@ -194,12 +194,12 @@ def overlay(model: Model, values: ArrayLike, image: ArrayLike, ax=None, *, clip:
 
 def movie(model: Model, u: ArrayLike, path: str | Path, *, times: ArrayLike | None = None, frames: int = 60,
           clip: float = 99.5, rate: int = 15, values: ArrayLike | None = None) -> None:  # fmt: skip
-    """A wavefield in motion, as a GIF or, where FFmpeg is installed, an MP4.
+    r"""A wavefield in motion, as a GIF or, where FFmpeg is installed, an MP4.
 
     Parameters
     ----------
     model : Model
-    u : array (time, *model.shape), or (nt_comp, *model.padded_shape)
+    u : array (time, \*model.shape), or (nt_comp, \*model.padded_shape)
         A wavefield of one shot, such as ``so.snapshots(F, q, every=10).u[0]`` or ``(A @ Ps.H @ q)[0]``.
     path : path to `.gif` or `.mp4`
     times : array, ms, optional

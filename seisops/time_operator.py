@@ -12,6 +12,9 @@ removes the dispersion of the leapfrog scheme, which solves the wave equation at
 frequency instead of the true one (Koene et al., 2018, GJI 213). It is an isometry on
 that band, so a sampler may record with the transpose of what it injects with.
 
+Step n = 0 is when waves set out: at time 0 of the data, or with their first sample if that is earlier, so that records
+that start late are those that start at 0 without their beginning. Sources and receivers of a product agree in it.
+
 What a scheme takes or gives in between its steps, or integrated, is brought onto their axis by filters of the steps:
 
 ========== =======================================================================================
@@ -42,8 +45,8 @@ CHUNK = 64
 
 
 def computational_steps(model: Model, geometry: Geometry) -> int:
-    """Number of computational time steps that cover the recording time of `geometry`."""
-    return ceil(geometry.t / model.dt - 1e-9) + 1 + TAIL
+    """Number of computational time steps from when waves set out to the end of recording of `geometry`."""
+    return ceil((geometry.end - geometry.onset) / model.dt - 1e-9) + 1 + TAIL
 
 
 def time_operator(model: Model, geometry: Geometry, filters: tuple[str, ...] = (), recorded: bool = False) -> NDArray:
@@ -57,15 +60,24 @@ def time_operator(model: Model, geometry: Geometry, filters: tuple[str, ...] = (
         Which of both.
     """
     steps = computational_steps(model, geometry)
-    key = (steps, model.dt, geometry.nt, geometry.dt, model.correct_dispersion)
+    first = geometry.t0 - geometry.onset
+    key = (steps, model.dt, first, geometry.nt, geometry.dt, model.correct_dispersion)
     return _filtered(*key, filters, recorded, model.dtype) if filters else _time_operator(*key, model.dtype)
 
 
 @lru_cache(maxsize=16)
 def _filtered(
-    steps: int, h: float, nt: int, dt: float, correct: bool, filters: tuple[str, ...], recorded: bool, dtype: np.dtype
+    steps: int,
+    h: float,
+    first: float,
+    nt: int,
+    dt: float,
+    correct: bool,
+    filters: tuple[str, ...],
+    recorded: bool,
+    dtype: np.dtype,
 ) -> NDArray:
-    W = _time_operator(steps, h, nt, dt, correct, np.dtype(float))
+    W = _time_operator(steps, h, first, nt, dt, correct, np.dtype(float))
     W = filtered(W, h, filters[::-1], transpose=True) if recorded else filtered(W, h, filters)
     W = np.ascontiguousarray(W.astype(dtype))
     W.flags.writeable = False
@@ -99,16 +111,17 @@ TAPS = {"half": _HALF, "previous": {-1: 1.0}, "change": {0: 1.0, 1: -1.0}}
 
 
 @lru_cache(maxsize=16)
-def _time_operator(steps: int, h: float, nt: int, dt: float, correct: bool, dtype: np.dtype) -> NDArray:
-    W = _weights(steps, h, dt, np.arange(nt) * dt, ceil(nt * dt / h), correct, dtype)
+def _time_operator(steps: int, h: float, first: float, nt: int, dt: float, correct: bool, dtype: np.dtype) -> NDArray:
+    W = _weights(steps, h, dt, first + np.arange(nt) * dt, ceil((first + nt * dt) / h), correct, dtype)
     W.flags.writeable = False
     return W
 
 
 def weights_at(model: Model, geometry: Geometry, times: NDArray) -> NDArray:
     """W for samples at any times, of data on the time axis of `geometry` otherwise: (computational steps, time)."""
-    steps, last = computational_steps(model, geometry), ceil(geometry.nt * geometry.dt / model.dt)
-    return _weights(steps, model.dt, geometry.dt, times, last, model.correct_dispersion, model.dtype)
+    steps = computational_steps(model, geometry)
+    last = ceil((geometry.t0 - geometry.onset + geometry.nt * geometry.dt) / model.dt)
+    return _weights(steps, model.dt, geometry.dt, times - geometry.onset, last, model.correct_dispersion, model.dtype)
 
 
 def _weights(steps: int, h: float, dt: float, times: NDArray, last: int, correct: bool, dtype: np.dtype) -> NDArray:

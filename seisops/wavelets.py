@@ -39,7 +39,8 @@ def ricker(
     f0 : float, kHz
         Peak frequency.
     t0 : float, ms, optional
-        Time of the peak, ``1.5 / f0`` by default, where the onset is below 1e-8.
+        Time of the peak, ``1.5 / f0`` by default, where the onset is below 1e-8; 0 for a zero-phase wavelet, on an axis
+        that begins before.
     amplitude : float
         Value at the peak.
     dtype : {"float32", "float64"}
@@ -85,22 +86,24 @@ def ricker(
 def _check_ricker(geometry: Geometry, f0: float, t0: float) -> None:
     """Warn of a Ricker wavelet that its record cuts off or its samples do not carry."""
     half, name = RICKER_HALF / f0, f"The Ricker wavelet of f0 = {f0:g} kHz"
+    first, end = geometry.t0, geometry.end
     if 2 * half > geometry.t:
         warn(
             f"{name} is {2 * half:.4g} ms long, the record t = {geometry.t:g} ms. Record longer, or raise f0; "
             f"{f0:g} kHz is {1000 * f0:g} Hz.",
             WaveletWarning,
         )
-    elif t0 < half:
+    elif t0 - half < first:
+        remedy = f"the default is t0={1.5 / f0:.4g}" if first + half < 1.5 / f0 else "or let the geometry start earlier"
         warn(
-            f"{name} is cut off at t = 0: it peaks at t0 = {t0:g} ms and begins {half:.4g} ms earlier. "
-            f"Give t0={half:.4g} or more; the default is t0={1.5 / f0:.4g}.",
+            f"{name} is cut off at t = {first:g}: it peaks at t0 = {t0:g} ms and begins {half:.4g} ms earlier. "
+            f"Give t0={first + half:.4g} or more; {remedy}.",
             WaveletWarning,
         )
-    elif t0 + half > geometry.t:
+    elif t0 + half > end:
         warn(
-            f"{name} is cut off at the end of the record, t = {geometry.t:g} ms: it peaks at t0 = {t0:g} ms and ends "
-            f"{half:.4g} ms later. Record t={t0 + half:.4g} or more, or lower t0.",
+            f"{name} is cut off at the end of the record, t = {end:g} ms: it peaks at t0 = {t0:g} ms and ends "
+            f"{half:.4g} ms later. Record t={t0 + half - first:.4g} or more, or lower t0.",
             WaveletWarning,
         )
     nyquist = 0.5 / geometry.dt
@@ -181,7 +184,7 @@ def _check_survey(geometry: Geometry, name: str) -> None:
         )
 
 
-def resample(q: ArrayLike, geometry: Geometry, dt: float) -> NDArray:
+def resample(q: ArrayLike, geometry: Geometry, dt: float, *, t0: float | None = None) -> NDArray:
     r"""Series on another time axis: those of sources that shall meet receivers of another sampling interval.
 
     .. math:: q(t) = \sum_k q_k\, \mathrm{sinc}(t / dt_{old} - k), \qquad \text{without what is above } 1 / (2\, dt)
@@ -193,10 +196,12 @@ def resample(q: ArrayLike, geometry: Geometry, dt: float) -> NDArray:
     geometry : Geometry
     dt : float, ms
         The new sampling interval.
+    t0 : float, ms, optional
+        The time of the new first sample; that of `geometry` by default. The end stays.
 
     Returns
     -------
-    array of ``geometry.resampled(dt).shape``
+    array of ``geometry.resampled(dt, t0=t0).shape``
         Samples of the same function of time, in the precision of `q`: exact for what neither axis is too coarse for.
 
     Raises
@@ -217,17 +222,18 @@ def resample(q: ArrayLike, geometry: Geometry, dt: float) -> NDArray:
     >>> bool(np.abs(q - so.ricker(src.resampled(1), f0=0.02)).max() < 1e-5)
     True
     """
-    other = geometry.resampled(dt)
+    other = geometry.resampled(dt, t0=t0)
     q = real(q, "What is resampled", None)
     if not np.isfinite(q).all():
         raise ValueError(f"{int(np.sum(~np.isfinite(q)))} of the samples to resample are not finite.")
     # Twice the length: what is zero beyond the ends does not wrap around.
-    n = 2 * next_fast_len(ceil(geometry.t / geometry.dt) + 1, real=True)
+    n = 2 * next_fast_len(ceil(max(geometry.t, other.t) / geometry.dt) + 1, real=True)
     f = rfftfreq(n, geometry.dt)
     # Of a real series every frequency but zero and the last stands for two.
     weights = np.where((f == 0) | (f == f[-1]), 1, 2) / n * (f <= 0.5 / dt * (1 + 1e-12))
     # The sum over frequencies at equal steps of time is a transform again, over a part of the circle.
     circle = [0, other.nt * dt / (n * geometry.dt)]
+    weights = weights * np.exp(-2j * np.pi * f * (other.t0 - geometry.t0))
     shots = [
         zoom_fft(weights * rfft(shot.astype(np.float64), n).conj(), circle, other.nt, fs=1).real
         for shot in geometry.split(q)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("products", "media", "equation", "inversion", "imaging", "segy", "trust", "scale", "coming")
+PAGES = ("products", "media", "equation", "inversion", "velocity", "imaging", "segy", "trust", "scale", "coming")
 
 
 def snippets(page):

@@ -67,7 +67,7 @@ def test_files_of_others(tmp_path):
     so.save(tmp_path / "new.h5", n=1)
     with h5py.File(tmp_path / "new.h5", "a") as file:
         file.attrs["seisops"] = 99
-    with pytest.raises(ValueError, match=r"new\.h5 has format 99, this version reads up to 1: update seisops"):
+    with pytest.raises(ValueError, match=r"new\.h5 has format 99, this version reads up to 2: update seisops"):
         so.load(tmp_path / "new.h5")
 
 

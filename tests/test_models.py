@@ -284,3 +284,20 @@ def test_one_of_several_models(tmp_path):
     np.save(tmp_path / "model.npy", V)
     with pytest.raises(ValueError, match=r"no HDF5 file: it has one model and no dataset 'm0'"):
         so.models.load(tmp_path / "model.npy", 10.0, dataset="m0")
+
+
+def test_units_stand_behind_values_of_every_medium():
+    from dataclasses import dataclass
+
+    from seisops.physics import Parameter, VariableDensity
+
+    @dataclass(frozen=True)
+    class Mine(VariableDensity):
+        parameters = VariableDensity.parameters | {"c": Parameter("conductivity", "mS/m", default=2.0)}
+
+    ones = np.ones((21, 21))
+    shown = repr(so.Model(physics=Mine(), m=0.25 * ones, rho=1.5 * ones, c=3 * ones, spacing=10))
+    assert "v 2-2 km/s, rho 1.5-1.5 g/cm³, c 3-3 mS/m, dt" in shown
+    axial = so.Model(v=2 * ones, epsilon=0.2 * ones, delta=0.1 * ones, spacing=10)
+    assert "epsilon 0.2-0.2, delta 0.1-0.1, rho" in repr(axial)
+    assert "0.2 to 0.2<" in axial._repr_html_()

@@ -45,6 +45,33 @@ def _slope(geometry):
 
 
 @on_models
+def test_they_say_what_they_are(make, request):
+    w = world("2d")
+    name = request.node.callspec.id.title().replace(" ", "")
+    named = "Smoothing @ TopMute @ DepthScaling" if name == "Product" else name
+    assert repr(make(w)) == f"{named}: (25, 21) -> (25, 21)"
+    assert repr(w.J @ make(w)) == f"Pr @ A @ S.H @ {named}: (25, 21) -> (2, 3, 61)"
+
+
+@on_models
+def test_shots_of_a_product_with_one(make):
+    w = world("2d")
+    M, p = make(w), random(w.model.shape)
+    assert error((w.J @ M)[1] @ p, (w.J @ (M @ p))[1]) <= ROUNDING
+
+
+def test_on_a_part_of_the_model():
+    w = world("2d")
+    M = pre.top_mute(w.model, 45.0) @ pre.depth_scaling(w.model)
+    inside, behind = so.aperture(w.J @ M, 40.0), so.aperture(w.J, 40.0) @ M
+    p = random(w.model.shape)
+    assert error(inside @ p, behind @ p) <= ROUNDING
+    assert checks.dot_test(inside, verbose=False) <= DOT["float64"]
+    with pytest.raises(ValueError, match=r"Smoothing: .* put it outside the aperture"):
+        so.aperture(w.J @ pre.smoothing(w.model, 50.0), 40.0) @ p
+
+
+@on_models
 @pytest.mark.parametrize("kind", ["2d", "3d", "2d-float32"])
 def test_adjoint_on_models(make, kind):
     w = world(kind)

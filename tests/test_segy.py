@@ -445,23 +445,44 @@ def test_no_usable_sampling_interval(path, value):
 
 def test_recording_that_starts_late_or_early(path):
     d, _, _ = written(path)
-    patch(path, delay=8)
-    with pytest.warns(UserWarning, match=r"line\.segy starts 8 ms after the shot: 2 zeros stand in front"):
+    for delay, scalar, t0 in ((8, 1, 8.0), (7, 1, 7.0), (-120, -10, -12.0), (33, -100, 0.33)):
+        patch(path, delay=delay, scaltime=scalar)
         data, src, rec = so.segy.read(path)
-    assert src.nt == rec.nt == NT + 2
-    assert np.array_equal(np.asarray(data), np.pad(d, ((0, 0), (0, 0), (2, 0))))
-    patch(path, delay=-120, scaltime=-10)
-    data, _, rec = so.segy.read(path)
-    assert np.array_equal(np.asarray(data), d[:, :, 3:])
-    assert np.array_equal(np.asarray(so.segy.read(path, delay=0)[0]), d)
+        assert (rec.t0, rec.nt, rec.dt) == (t0, NT, 4.0)
+        # Sources fire at 0, and their axis ends with the records.
+        assert (src.t0, src.end) == (min(t0, 0.0), rec.end)
+        assert np.array_equal(np.asarray(data), d)
+    assert so.segy.read(path, delay=0)[2].t0 == 0
+    assert so.segy.read(path, delay=100)[2].t0 == 100
+
+
+@pytest.mark.parametrize("t0", [500.0, -100.0, 12.5, -0.25, 0.001, 30000.0])
+def test_a_start_time_comes_back(path, t0):
+    rec = so.Geometry([[[10.0, 5.0], [20.0, 5.0]]], dt=4.0, nt=NT, t0=t0)
+    src = so.Geometry([[[10.0, 5.0]]], dt=4.0, nt=NT, t0=t0)
+    d = np.random.default_rng(0).standard_normal(rec.shape).astype(np.float32)
+    so.segy.write(path, d, src, rec)
+    data, fired, back = so.segy.read(path)
+    assert back == rec
+    assert fired.t0 == min(t0, 0.0)
+    assert np.array_equal(np.asarray(data), d)
+    # From Shots, too.
+    so.segy.write(path, data, fired, back)
+    assert so.segy.read(path)[2] == rec
+
+
+@pytest.mark.parametrize("t0", [1 / 3, 40000.0])
+def test_a_start_time_that_does_not_fit_is_refused(path, t0):
+    rec = so.Geometry([[[10.0, 5.0]]], dt=4.0, nt=NT, t0=t0)
+    with pytest.raises(ValueError, match=rf"two bytes, in whole ms.*t0 = {t0:g} ms is none.*t0={round(t0)}\)"):
+        so.segy.write(path, np.ones(rec.shape), rec, rec)
 
 
 @pytest.mark.parametrize(
     ("delays", "message"),
     [
         ([8, 8, 8, 0, 0, 0], r"traces that start at different times, \[0.0, 8.0\] ms after the shot. Give delay="),
-        ([7] * 6, "starts 7 ms after the shot, which 30 samples of 4 ms do not make a time axis from 0"),
-        ([-116] * 6, "starts -116 ms after the shot"),
+        ([-116] * 6, "starts -116 ms after the shot, and its 30 samples of 4 ms end before it"),
     ],
 )
 def test_delays_that_make_no_time_axis(path, delays, message):
@@ -473,10 +494,10 @@ def test_delays_that_make_no_time_axis(path, delays, message):
     assert so.segy.read(path, delay=0)[2].nt == NT
 
 
-def test_zeros_in_front_have_an_end(path):
+def test_a_start_later_than_any_wave(path):
     written(path)
     patch(path, delay=32000, scaltime=32000)
-    with pytest.raises(ValueError, match=r"line\.segy starts 1.024e\+09 ms after the shot"):
+    with pytest.raises(ValueError, match=r"line\.segy starts 1.024e\+09 ms after the shot.*later than any wave"):
         so.segy.read(path)
     with pytest.raises(ValueError, match="delay cannot be inf"):
         so.segy.read(path, delay=np.inf)

@@ -34,7 +34,7 @@ PARTS: dict[type, dict[str, str]] = {
         ),
         "",
     ),
-    Geometry: {"positions": "", "dt": "", "t": "", "single": ""},
+    Geometry: {"positions": "", "dt": "", "t": "", "t0": "", "single": ""},
     Projection: {"model": "", "geometry": "", "interpolation": ""},
     LRWF: {"model": "", "geometry": "", "wavelet": ""},
     Modeling: {"model": "", "geometry": ""},

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from seisops import Model
+from seisops.inversion.bounds import check_bounds
 from seisops_keras import spec
 
 
@@ -27,18 +28,24 @@ class VelocityModel(keras.layers.Layer):
     v : weight of ``model.shape``, km/s
         In the model's precision under every dtype policy.
 
+    Raises
+    ------
+    ValueError
+        For bounds that exclude where to start, or go beyond the velocity that the model's time step carries.
+
     Examples
     --------
     >>> import numpy as np, seisops as so
-    >>> earth = VelocityModel(so.Model(v=np.full((21, 11), 2.0), spacing=10), bounds=(1.5, 4.5))
+    >>> earth = VelocityModel(so.Model(v=np.full((21, 11), 2.0), spacing=10, vmax=4.5), bounds=(1.5, 4.5))
     >>> tuple(earth().shape)
     (21, 11)
     """
 
     def __init__(self, model: Model, bounds: tuple | None = None, **kwargs) -> None:
         super().__init__(dtype=kwargs.pop("dtype", None) or model.dtype.name, autocast=False, **kwargs)
+        check_bounds(model, {} if bounds is None else {"v": bounds})
         self.model, self.bounds = model, bounds
-        v = model.v if bounds is None else np.clip(model.v, *bounds)
+        v = model.v
         self.v = self.add_weight(
             shape=model.shape,
             dtype=model.dtype.name,

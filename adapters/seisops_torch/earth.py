@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
-from seisops import Model
+from seisops import Model, Parametrisation, parametrisation
+from seisops.inversion.bounds import check_bounds
 
 
 class EarthModel(nn.Module):
@@ -15,22 +18,24 @@ class EarthModel(nn.Module):
 
     Parameters
     ----------
-    model : Model
-        Where to start.
+    model : Model, or Parametrisation
+        Where to start. With that of :func:`seisops.parametrisation` its unknowns are trained, and it says what is fixed
+        and between which bounds a smooth map keeps them.
     names : str or sequence of str
-        Which parameters are trained, by any name that ``model.at`` takes; the others stay the model's.
+        Which parameters of a Model are trained, by any name that ``model.at`` takes; the others stay the model's.
     bounds : dict of str to (low, high), optional
         Numbers or arrays; a parameter is put back between them before every use.
 
     Attributes
     ----------
     values : ParameterDict
-        One parameter of ``model.shape`` for every name.
+        One parameter of ``model.shape`` for every name, or every unknown.
 
     Raises
     ------
     ValueError
-        For a name the medium does not have, or bounds that exclude where to start.
+        For a name the medium does not have, bounds that exclude where to start, or let waves be faster than the time
+        step of the model carries.
 
     Examples
     --------
@@ -41,30 +46,39 @@ class EarthModel(nn.Module):
     {'vp': (21, 11), 'vs': (21, 11)}
     """
 
-    def __init__(self, model: Model, names: str | Sequence[str], bounds: Mapping[str, tuple] | None = None) -> None:
+    def __init__(
+        self,
+        model: Model | Parametrisation,
+        names: str | Sequence[str] = (),
+        bounds: Mapping[str, tuple] | None = None,
+    ) -> None:
         super().__init__()
-        names = (names,) if isinstance(names, str) else tuple(names)
-        model.medium.meanings(names)
-        unknown = set(bounds or {}) - set(names)
+        names, bounds = (names,) if isinstance(names, str) else tuple(names), dict(bounds or {})
+        given = isinstance(model, Parametrisation)
+        if given == bool(names) or (given and bounds):
+            raise TypeError("An EarthModel is of a model and names of its parameters, or of so.parametrisation(...).")
+        unknown = set(bounds) - set(names)
         if unknown:
             raise ValueError(f"Bounds of {', '.join(sorted(unknown))}, which is not trained: {', '.join(names)} are.")
-        self.values = nn.ParameterDict({n: nn.Parameter(torch.from_numpy(getattr(model, n).copy())) for n in names})
-        self.bounded = tuple(bounds or {})
-        for name, (low, high) in (bounds or {}).items():
-            for side, bound in (("low", low), ("high", high)):
-                self.register_buffer(f"{side}_{name}", torch.as_tensor(bound, dtype=self.values[name].dtype))
-            x, low, high = self.values[name].detach(), self._bound("low", name), self._bound("high", name)
-            if bool(((x < low) | (x > high)).any()):
-                raise ValueError(
-                    f"The bounds of {name} exclude where it starts, {float(x.min()):.4g} to {float(x.max()):.4g}."
-                )
+        self.P = P = model if given else parametrisation(model, *names)
+        check_bounds(P.model, bounds)
+        self.bounded = tuple(bounds)
 
-    def _bound(self, side: str, name: str) -> torch.Tensor:
-        return getattr(self, f"{side}_{name}")
+        def tensor(x: ArrayLike) -> torch.Tensor:
+            x = np.array(x)
+            return torch.from_numpy(x if x.dtype == bool else x.astype(P.model.dtype))
+
+        parts = zip(P.unknowns, P.parts(P.start), strict=True)
+        self.values = nn.ParameterDict({name: nn.Parameter(tensor(x)) for name, x in parts})
+        ends = {f"{side}_{n}": b for n, pair in bounds.items() for side, b in zip(("low", "high"), pair, strict=True)}
+        self.constants = tuple(P.constants)
+        for name, x in (P.constants | ends).items():
+            self.register_buffer(name, tensor(x))
 
     def forward(self) -> dict[str, torch.Tensor]:
         """The parameters by name."""
         for name in self.bounded:
             # Not an operation that autograd counts: a second call would forbid the backward of the first.
-            self.values[name].data.clamp_(self._bound("low", name), self._bound("high", name))
-        return dict(self.values.items())
+            self.values[name].data.clamp_(getattr(self, f"low_{name}"), getattr(self, f"high_{name}"))
+        known = {name: getattr(self, name) for name in self.constants}
+        return self.P.forward([self.values[name] for name in self.P.unknowns], known, torch)

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from seisops import Model
+from seisops.inversion.bounds import check_bounds
 
 
 class VelocityModel(nn.Module):
@@ -22,16 +23,22 @@ class VelocityModel(nn.Module):
     ----------
     v : Parameter of ``model.shape``, km/s
 
+    Raises
+    ------
+    ValueError
+        For bounds that exclude where to start, or go beyond the velocity that the model's time step carries.
+
     Examples
     --------
     >>> import numpy as np, torch, seisops as so
-    >>> earth = VelocityModel(so.Model(v=np.full((21, 11), 2.0), spacing=10), bounds=(1.5, 4.5))
+    >>> earth = VelocityModel(so.Model(v=np.full((21, 11), 2.0), spacing=10, vmax=4.5), bounds=(1.5, 4.5))
     >>> earth().shape
     torch.Size([21, 11])
     """
 
     def __init__(self, model: Model, bounds: tuple | None = None) -> None:
         super().__init__()
+        check_bounds(model, {} if bounds is None else {"v": bounds})
         self.v = nn.Parameter(torch.from_numpy(model.v.copy()))
         low, high = (0.0, float("inf")) if bounds is None else bounds
         self.register_buffer("low", torch.as_tensor(low, dtype=self.v.dtype))

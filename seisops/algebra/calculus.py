@@ -5,7 +5,7 @@ r"""The calculus: derivatives with respect to the model, by the product rule ove
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from numpy.typing import ArrayLike, NDArray
 from pylops import LinearOperator
@@ -25,7 +25,14 @@ def asked(op: SeismicOperator, wrt: Wrt) -> tuple[str, ...]:
     ------
     ValueError
         For a name that the medium does not have.
+    TypeError
+        For values of parameters in the place of their names.
     """
+    if isinstance(wrt, Mapping):
+        raise TypeError(
+            f"Derivatives are with respect to names, got values of {', '.join(wrt)}: write op.at(**p) for the medium, "
+            "wrt=P.names and, for those in the unknowns of a parametrisation, a product with p.jacobian."
+        )
     if op.model is None:
         return ()
     wrt = op.model.medium.wrt if wrt is None else (wrt,) if isinstance(wrt, str) else tuple(wrt)

@@ -9,7 +9,7 @@ from math import isclose
 
 from pylops import LinearOperator
 
-from seisops.algebra.operator import SeismicOperator, describe, word
+from seisops.algebra.operator import SeismicOperator, TimeAxis, describe, word
 
 _fusion: ContextVar[bool] = ContextVar("fusion", default=True)
 
@@ -71,7 +71,7 @@ def check_neighbours(left: LinearOperator, right: LinearOperator, whole: Sequenc
     if left.shape[1] != right.shape[0]:
         raise ValueError(
             f"Cannot multiply {describe(left)} by {describe(right)}: the left takes {left.dims}, the right gives "
-            f"{right.dimsd}. {_hint(*(whole or (left, right)))}"
+            f"{right.dimsd}. {_hint(*(whole or (left, right)))}{_times(left, right)}"
         )
     a, b = getattr(left, "model", None), getattr(right, "model", None)
     if a is not None and b is not None and a is not b and a.grid_key != b.grid_key:
@@ -89,6 +89,17 @@ def _hint(left: LinearOperator, right: LinearOperator) -> str:
     return "Operators of one product need the same shots, model grid and recording time t."
 
 
+def _times(left: LinearOperator, right: LinearOperator) -> str:
+    """The time axes of two operators on wavefields that do not march as long."""
+    a, b = (getattr(getattr(op, "adjoint_of", None) or op, "geometry", None) for op in (left, right))
+    if a is None or b is None or (a.onset, a.end) == (b.onset, b.end):
+        return ""
+    return (
+        f" Their times go from {a.onset:g} to {a.end:g} ms and from {b.onset:g} to {b.end:g} ms: let both end at the "
+        "same t0 + t, and begin at the same t0 where one is negative."
+    )
+
+
 def _transposed(op: LinearOperator) -> str:
     text = word(op)
     if " @ " in text:
@@ -96,14 +107,14 @@ def _transposed(op: LinearOperator) -> str:
     return text.removesuffix(".H") if text.endswith(".H") else f"{text}.H"
 
 
-def sampled(op: LinearOperator) -> tuple[float | None, float | None]:
-    """The sampling intervals of the data that the wavefields of any operator belong to."""
+def sampled(op: LinearOperator) -> tuple[TimeAxis | None, TimeAxis | None]:
+    """The sampling of the data that the wavefields of any operator belong to."""
     return getattr(op, "sampled", (None, None))
 
 
-def sampled_along(op: SeismicOperator, factors: Sequence[LinearOperator]) -> tuple[float | None, float | None]:
-    """The sampling intervals at both ends of a product, refused where wavefields on the way are of two."""
-    stretches: list[float | None] = [None]
+def sampled_along(op: SeismicOperator, factors: Sequence[LinearOperator]) -> tuple[TimeAxis | None, TimeAxis | None]:
+    """The samplings at both ends of a product, refused where wavefields on the way are of two."""
+    stretches: list[TimeAxis | None] = [None]
     for f in factors:
         gives, takes = getattr(f, "sampled", (None, None))
         stretches[-1] = gives if stretches[-1] is None else agreed(op, stretches[-1], gives)
@@ -112,12 +123,22 @@ def sampled_along(op: SeismicOperator, factors: Sequence[LinearOperator]) -> tup
     return stretches[0], stretches[-1]
 
 
-def agreed(op: SeismicOperator, a: float | None, b: float | None) -> float | None:
-    """The one sampling interval of wavefields that meet in `op`."""
-    if a is not None and b is not None and not isclose(a, b, rel_tol=1e-6):
+def agreed(op: SeismicOperator, a: TimeAxis | None, b: TimeAxis | None) -> TimeAxis | None:
+    """The one sampling of wavefields that meet in `op`."""
+    if a is None or b is None:
+        return b if a is None else a
+    (dt, onset), (other, late) = a, b
+    if not isclose(dt, other, rel_tol=1e-6):
         raise ValueError(
-            f"In {op} wavefields of data every {a:g} ms meet those of data every {b:g} ms: amplitudes would be wrong "
-            f"by a factor of {max(a / b, b / a) ** 0.5:.4g}. Make one of the samplers with geometry.resampled(dt), and "
-            "its series with so.resample(q, geometry, dt)."
+            f"In {op} wavefields of data every {dt:g} ms meet those of data every {other:g} ms: amplitudes would be "
+            f"wrong by a factor of {max(dt / other, other / dt) ** 0.5:.4g}. Make one of the samplers with "
+            "geometry.resampled(dt), and its series with so.resample(q, geometry, dt)."
         )
-    return b if a is None else a
+    if not isclose(onset, late, abs_tol=1e-6 * dt):
+        first = min(onset, late)
+        raise ValueError(
+            f"In {op} wavefields that set out at {onset:g} ms meet those that set out at {late:g} ms, as t0 of the "
+            f"geometries says. Let both start at the earlier one with geometry.resampled(dt, t0={first:g}), and its "
+            f"series with so.resample(q, geometry, dt, t0={first:g})."
+        )
+    return a

@@ -1,7 +1,7 @@
 """The contract: what an operator of this library says of itself, and the arithmetic it gets for that.
 
-There is no physics here. An operator takes part by answering whether it ``samples`` or ``propagates``, at which
-interval the data of its wavefields are ``sampled``, what it is in another model, which shots of it remain, and its
+There is no physics here. An operator takes part by answering whether it ``samples`` or ``propagates``, how the data of
+its wavefields are ``sampled``, what it is in another model, which shots of it remain, and its
 ``derivative``.
 """
 
@@ -22,6 +22,7 @@ from seisops.checks import dot_test
 from seisops.storage import Wave
 
 ShotIndex = int | slice | Sequence[int]
+TimeAxis = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,9 @@ class SeismicOperator(LinearOperator, metaclass=_Abstract):
     nsrc = 1
     # What it takes and gives: "data", arrays on the model's "grid", "wavefields", or something foreign.
     takes = gives = "something foreign"
-    # Sampling intervals (ms) of the data that the wavefields it gives and takes belong to; None where any will do.
-    sampled: tuple[float | None, float | None] = (None, None)
+    # Sampling interval of the data that the wavefields it gives and takes belong to, and when these set out (ms); None
+    # where any will do.
+    sampled: tuple[TimeAxis | None, TimeAxis | None] = (None, None)
     # Its name on the source side of a propagation, where that differs.
     source_name: str | None = None
     # The operator it is the adjoint of, where it was made so.

@@ -12,8 +12,8 @@ from pylops import LinearOperator
 
 from seisops.algebra import Linearization, Node, SeismicOperator, ShotIndex, apply, compose, derivative, describe
 from seisops.algebra.calculus import asked, differentiable
+from seisops.arrays import shot_indices
 from seisops.execution.shots import map_shots
-from seisops.geometry import shot_indices
 from seisops.imaging.grid_operators import Weighting
 from seisops.imaging.window import Window, around
 from seisops.operators.projection import Projection

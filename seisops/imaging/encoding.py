@@ -73,8 +73,8 @@ class Encoding:
         rec, src = left.geometry, right.geometry
         first = _shared_receivers(rec)
         together = np.concatenate(src.positions)
-        receivers = Geometry([first] * n, dt=rec.dt, t=rec.t)
-        sources = Geometry([together] * n, dt=src.dt, t=src.t)
+        receivers = Geometry([first] * n, dt=rec.dt, t=rec.t, t0=rec.t0)
+        sources = Geometry([together] * n, dt=src.dt, t=src.t, t0=src.t0)
         return product(
             Projection(F.model, receivers, interpolation=left.interpolation),
             Modeling(F.model, receivers),
@@ -169,6 +169,6 @@ def reciprocal(src: Geometry, rec: Geometry) -> tuple[Geometry, Geometry]:
         raise ValueError("Reciprocity needs the same receivers for every shot.")
     sources = np.concatenate(src.positions)
     return (
-        Geometry(first[:, None], dt=src.dt, t=src.t),
-        Geometry([sources] * len(first), dt=rec.dt, t=rec.t),
+        Geometry(first[:, None], dt=src.dt, t=src.t, t0=src.t0),
+        Geometry([sources] * len(first), dt=rec.dt, t=rec.t, t0=rec.t0),
     )

@@ -23,11 +23,11 @@ from seisops.time_operator import weights_at
 
 @dataclass(frozen=True, eq=False)
 class Snapshots:
-    """Wavefields with their time axis; made by :func:`snapshots`.
+    r"""Wavefields with their time axis; made by :func:`snapshots`.
 
     Attributes
     ----------
-    u : array (nsrc, time, *model.shape)
+    u : array (nsrc, time, \*model.shape)
         In the unit of the data: what a receiver at that point records.
     times : array, ms
     model : Model
@@ -67,7 +67,8 @@ def snapshots(
     times : sequence of float, ms
         When. Give these or `every`.
     every : float, ms
-        From zero to the end of the record in steps of this.
+        From when waves set out, at 0 or with the first sample if that is earlier, to the end of the record in steps of
+        this.
     window : sequence of (low, high), m, optional
         What of every axis; None is all of it.
     out : path, optional
@@ -76,7 +77,7 @@ def snapshots(
     Returns
     -------
     Snapshots
-        With `u` (nsrc, time, *shape), `times` (ms) and the `model` of the window.
+        With `u` (nsrc, time, \*shape), `times` (ms) and the `model` of the window.
 
     Raises
     ------
@@ -94,16 +95,21 @@ def snapshots(
     ((1, 5, 31, 41), [0.0, 50.0, 100.0, 150.0, 200.0])
     """
     march, inputs = _first_march(F, q)
-    model, geometry = march.model, march.geometry
+    model = march.model
+    geometry = march.geometry if march.right is None else march.right.geometry
     if (times is None) == (every is None):
         raise ValueError("Give either the times (ms) of the snapshots, or every (ms) how long there is one.")
-    if every is not None and not 0 < every <= geometry.t:
-        raise ValueError(f"every = {every} ms must lie between 0 and the recording time, t = {geometry.t:g} ms.")
-    times = np.arange(0, geometry.t * (1 + 1e-9), every) if times is None else np.atleast_1d(real(times, "Times"))
-    if times.ndim != 1 or not len(times) or not np.all((times >= 0) & (times <= geometry.t * (1 + 1e-9))):
-        raise ValueError(f"Snapshots are at times from 0 to t = {geometry.t:g} ms, got {np.ravel(times).tolist()} ms.")
+    first, last = geometry.onset, geometry.end
+    if every is not None and not 0 < every <= last - first:
+        raise ValueError(f"every = {every} ms must lie between 0 and the recording time, t = {last - first:g} ms.")
+    late = last + 1e-9 * (last - first)
+    times = np.arange(first, late, every) if times is None else np.atleast_1d(real(times, "Times"))
+    if times.ndim != 1 or not len(times) or not np.all((times >= first) & (times <= late)):
+        raise ValueError(
+            f"Snapshots are at times from {first:g} to t = {last:g} ms, got {np.ravel(times).tolist()} ms."
+        )
     part = _slices(model, window)
-    weights = weights_at(model, geometry if march.right is None else march.right.geometry, times)
+    weights = weights_at(model, geometry, times)
     shape = (len(times), *(s.stop - s.start for s in part))
     u = _empty(out, (march.nsrc, *shape), model.dtype)
     for i, shot in enumerate(_each(march, inputs, _Times(weights, _padded(model, part), shape))):

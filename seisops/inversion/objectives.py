@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pylops import BlockDiag, LinearOperator
 
-from seisops.algebra import SeismicOperator, ShotIndex, asked, compose, describe, product
+from seisops.algebra import SeismicOperator, ShotIndex, asked, compose, dependent, describe, product
 from seisops.algebra.calculus import Wrt
 from seisops.arrays import real
 from seisops.execution.shots import map_shots
@@ -28,6 +28,7 @@ from seisops.inversion.evaluation import (
     misfit_and_gradient,
 )
 from seisops.inversion.misfits import L2
+from seisops.inversion.parametrisation import Point
 from seisops.inversion.records import chosen_shots, observed, of_shots
 
 LEAST_SQUARES = L2()
@@ -38,7 +39,7 @@ def fwi(
     q: ArrayLike,
     d: ArrayLike,
     *,
-    wrt: Wrt = None,
+    wrt: Wrt | Point = None,
     misfit: Misfit = LEAST_SQUARES,
     data_precon: LinearOperator | None = None,
     model_precon: LinearOperator | None = None,
@@ -60,22 +61,23 @@ def fwi(
     d : array of ``F.dimsd``
         The observed data. Those that stay in files until they are asked for, such as :func:`seisops.segy.read` gives
         or a dataset of h5py, are read shot by shot, by whatever process models the shot.
-    wrt : str or sequence of str, optional
-        The parameters that the gradient is with respect to, as in :func:`seisops.Jacobian`: "v", or ("vp", "vs").
+    wrt : str, sequence of str or ``P(x)`` of :func:`seisops.parametrisation`, optional
+        The parameters that the gradient is with respect to, as in :func:`seisops.Jacobian`: "v", or ("vp", "vs"). With
+        ``P(x)`` it is with respect to the unknowns x, and `F` is put in their medium.
     misfit : callable
         ``(d_syn, d_obs) -> value, residual`` of one shot's records, see :mod:`seisops.inversion.misfits`.
     data_precon : operator on data, optional
         P. One that selects shots, such as those of :mod:`seisops.inversion.preconditioners`, keeps one shot at a time
         in memory.
     model_precon : operator to ``model.shape``, optional
-        M. `F` is in the model m = m0 + M p; the gradient is with respect to p.
+        M. `F` is in the model m = m0 + M p, or in that of x = x0 + M p; the gradient is with respect to p.
     shots : int, slice or sequence of int, optional
         Only these. The sum over a random batch, times nsrc / len(batch), is an unbiased estimate of the whole.
 
     Returns
     -------
     value : float
-    gradient : array of ``model.shape``, with an axis of the parameters before it for several; or of
+    gradient : array of ``model.shape``, with an axis of the parameters before it for several; like x; or of
         ``model_precon.dims``, float64
         With respect to the squared slowness (s²/km²), to `wrt`, or to p.
 
@@ -107,6 +109,7 @@ def fwi(
     True
     """
     check_misfit(misfit)
+    F, wrt, model_precon = _put(F, wrt, model_precon)
     op, q, d = observed(F, q, d, shots)
     P = _precon(data_precon, shots)
     whole = op if P is None else product(P, op)
@@ -196,7 +199,7 @@ def hessian(
     q: ArrayLike,
     d: ArrayLike,
     *,
-    wrt: Wrt = None,
+    wrt: Wrt | Point = None,
     misfit: Misfit = LEAST_SQUARES,
     data_precon: LinearOperator | None = None,
     model_precon: LinearOperator | None = None,
@@ -251,6 +254,8 @@ def hessian(
             f"The Hessian needs the second derivative of the misfit: give {misfit!r} a method curvature(d_syn, d_obs) "
             "that returns it as a PyLops operator."
         )
+    at = wrt if isinstance(wrt, Point) else None
+    F, wrt, _ = _put(F, wrt, None)
     op, q, d = observed(F, q, d, shots)
     op, d = behind(_precon(data_precon, shots), op, d)
     names = asked(op, wrt)
@@ -258,7 +263,16 @@ def hessian(
     _, residual = evaluate(op, misfit, synthetic, d)
     W = BlockDiag([misfit.curvature(s, o) for s, o in by_shot(op, np.asarray(synthetic, np.float64), d)])
     H = J.H @ W @ J + J.H.jacobian(residual, wrt=names)
+    if at is not None:
+        H = product(at.jacobian.H, H, at.jacobian) + at.curvature(J.rmatvec(residual))
     return H if model_precon is None else product(compose(model_precon).H, H, compose(model_precon))
+
+
+def _put(F: SeismicOperator, wrt: Wrt | Point, M: LinearOperator | None) -> tuple:
+    """Put F in the medium at a point of unknowns, and their derivative before M."""
+    if not isinstance(wrt, Point):
+        return F, wrt, M
+    return dependent(F).at(**wrt), wrt.P.names, wrt.jacobian if M is None else product(wrt.jacobian, compose(M))
 
 
 def _precon(P: LinearOperator | None, shots: ShotIndex | None) -> LinearOperator | None:

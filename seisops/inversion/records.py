@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from pylops import LinearOperator
 
 from seisops.algebra import SeismicOperator, ShotIndex, check_finite, dependent, describe
-from seisops.arrays import real
-from seisops.geometry import shot_indices
+from seisops.arrays import real, shot_indices
 
 
 @dataclass(frozen=True)

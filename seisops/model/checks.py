@@ -109,7 +109,7 @@ def time_step(dt: float | None, limit: float) -> float:
 
 def check_speed(model) -> None:
     """Refuse a model that is too fast for its time step."""
-    limit, speed = model.stable_step(1.0) / model.dt, model.grid_speed
+    limit, speed = model.speed_limit, model.grid_speed
     if speed > limit * (1 + 1e-5):
         lighter = speed > model.fastest * (1 + 1e-5)
         beside = f" at a node beside lighter ones ({model.fastest:.4g} km/s in its rock)" if lighter else ""

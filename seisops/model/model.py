@@ -224,6 +224,11 @@ class Model(Grid):
     def _stable_step(self) -> float:
         return self.medium.stable_step(self.spacing, self.space_order)
 
+    @property
+    def speed_limit(self) -> float:
+        """The velocity up to which the time step is stable, km/s: `vmax`, and what rounding of `dt` adds."""
+        return self._stable_step / self.dt
+
     # ------------------------------------------------------------------ other models
 
     def at(self, **parameters: ArrayLike) -> Model:

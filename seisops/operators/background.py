@@ -109,7 +109,7 @@ class BackgroundOperator(SurveyOperator):
         return propagation, z.real.reshape(self.dims if propagation is None else propagation.dims)
 
     def background(self, i: int) -> History:
-        """g of shot `i`, (nt_comp, *model.padded_shape)."""
+        r"""g of shot `i`, (nt_comp, \*model.padded_shape)."""
         with self._lock:
             if i in self._kept:
                 return self._kept[i]

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seisops.algebra import ShotIndex
-from seisops.arrays import real
-from seisops.geometry import Geometry, shot_indices
+from seisops.arrays import real, shot_indices
+from seisops.geometry import Geometry
 from seisops.model import Model
 from seisops.operators.survey_operator import (
     RECEIVER,
@@ -78,7 +78,7 @@ class LRWF(SurveyOperator):
         self.wavelet = np.broadcast_to(q.reshape(-1, nt), (n, nt))
         warn_if_undersampled(model, geometry, self.wavelet)
         super().__init__(model, geometry, wavefield_shape(model, geometry), (*geometry.lead, *model.shape))
-        self.name, self.sampled = "Pw", (None, geometry.dt)
+        self.name, self.sampled = "Pw", (None, (geometry.dt, geometry.onset))
 
     def _series(self, end: str | None = None) -> NDArray:
         """The wavelet of every shot in steps; as a march takes it at one end of A."""

@@ -48,7 +48,7 @@ class Modeling(SurveyOperator):
 
     def __init__(self, model: Model, geometry: Geometry) -> None:
         check_arguments("Modeling", model, geometry)
-        check_times(geometry.dt, geometry.t, model)
+        check_times(geometry.dt, geometry.end - geometry.onset, model)
         shape = wavefield_shape(model, geometry)
         super().__init__(model, geometry, shape, shape)
         self.name = "A"

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seisops.algebra import ShotIndex
-from seisops.geometry import Geometry, shot_indices
+from seisops.arrays import shot_indices
+from seisops.geometry import Geometry
 from seisops.model import Model
 from seisops.operators.components import Component, Strain, parts_of
 from seisops.operators.survey_operator import (
@@ -129,7 +130,7 @@ class Projection(SurveyOperator):
                 raise ValueError("Several components are recorded at once where all shots have as many points.")
             dimsd = (*geometry.lead, len(self._components), *dimsd[len(geometry.lead) :])
         super().__init__(model, geometry, wavefield_shape(model, geometry), dimsd)
-        self.name, self.sampled = "Pr", (None, geometry.dt)
+        self.name, self.sampled = "Pr", (None, (geometry.dt, geometry.onset))
         self._weights = weights
 
     def _copy(self, model: Model, geometry: Geometry, weights: list) -> Projection:

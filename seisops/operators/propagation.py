@@ -90,6 +90,9 @@ class Propagation(SurveyOperator):
         # How many factors of the product this stands for, and which of them is A.
         self.length, self.position = 1 + (left is not None) + (right is not None), int(left is not None)
         self.measure, self.source = left or _Everywhere(A), right or _Everywhere(A)
+        if left is not None and right is not None and left.sampled[1] != right.sampled[1]:
+            # Refused where the product is made.
+            _ = self.unfused
 
     @cached_property
     def unfused(self) -> Chain:
@@ -102,8 +105,8 @@ class Propagation(SurveyOperator):
         return self.unfused.sentence
 
     @cached_property
-    def sampled(self) -> tuple[float | None, float | None]:
-        """The sampling intervals at its ends."""
+    def sampled(self) -> tuple:
+        """The sampling at its ends."""
         return self.unfused.sampled
 
     @cached_property

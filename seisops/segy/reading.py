@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from seisops.geometry import Geometry, shot_indices
+from seisops.arrays import shot_indices
+from seisops.geometry import Geometry
 from seisops.segy import survey
 from seisops.segy.file import SegyFile, inspect
 
@@ -33,10 +34,10 @@ class Shots:
         float32, or float64 where the samples need it.
     """
 
-    def __init__(self, files: Sequence[SegyFile], traces: Sequence[NDArray], rec: Geometry, shift: int) -> None:
+    def __init__(self, files: Sequence[SegyFile], traces: Sequence[NDArray], rec: Geometry) -> None:
         self.files, self.rec = tuple(files), rec
         self.dtype = np.result_type(np.float32, *(file.dtype for file in files))
-        self._traces, self._shift = tuple(traces), shift
+        self._traces = tuple(traces)
         self._starts = np.cumsum([0, *(file.ntrace for file in files)])[:-1]
 
     @property
@@ -59,7 +60,7 @@ class Shots:
         chosen = shot_indices(index, len(self))
         if isinstance(index, (int, np.integer)):
             return self._record(chosen[0])
-        return Shots(self.files, [self._traces[i] for i in chosen], self.rec[chosen], self._shift)
+        return Shots(self.files, [self._traces[i] for i in chosen], self.rec[chosen])
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray:
         if copy is False:
@@ -83,7 +84,7 @@ class Shots:
                     f"{file.path} has samples that are not finite, in {len(bad)} traces of shot {i}, the first of them "
                     f"trace {trace} of the file: it is damaged, or its format is not {file.format} as it says."
                 )
-            record[rows, max(self._shift, 0) :] = samples[:, max(-self._shift, 0) :]
+            record[rows] = samples
         return record
 
     def __repr__(self) -> str:
@@ -116,8 +117,7 @@ def read(
     dt : float, ms, optional
         Sampling interval, in place of that of the headers.
     delay : float, ms, optional
-        Time of the first sample after the shot, in place of that of the headers. Times before 0 are cut off; where
-        recording starts late, zeros stand in front, and a warning says so.
+        Time of the first sample after the shot, ``rec.t0``, in place of that of the headers.
     ndim : {2, 3}, optional
         Number of coordinates. By default 3, (x, y, z), where x and y both vary in the survey, and 2 else: (x, z), or
         (y, z) where only y varies. With 2, a survey where both vary is projected onto the line that fits it best,
@@ -138,7 +138,8 @@ def read(
     data : Shots
         ``data[i]`` reads shot i, an array (npoint, nt).
     src, rec : Geometry
-        Positions in m, sampling in ms. The sources have the time axis of the records.
+        Positions in m, sampling in ms. The sources have the time axis of the records, or one from 0 to their end where
+        recording starts after the shot.
 
     Warns
     -----
@@ -184,7 +185,7 @@ def read(
     for file, first, end in zip(files, starts, starts[1:], strict=False):
         intervals, delays = survey.scan(file, shot, depths, table[first:end], live[first:end])
         step = survey.interval(file, intervals) if dt is None else float(dt)
-        axes.append((file.nt, step, survey.shift(file, delays if delay is None else {float(delay)}, step)))
+        axes.append((file.nt, step, survey.first_time(file, delays if delay is None else {float(delay)}, step)))
         survey.check_alike(files[0], axes[0], file, axes[-1])
     numbers = survey.left(files, live)
     table = table if len(numbers) == len(live) else table[numbers]
@@ -192,10 +193,12 @@ def read(
     survey.look_for_the_end(files, live, counts)
     columns = np.array(survey.columns(files, table, ndim))
     table, ends = table[order], np.cumsum(counts)
-    nt, step, shift = axes[0]
-    src = Geometry(table[ends - counts][:, None, 1 + columns], dt=step, nt=nt + shift)
-    rec = Geometry(np.split(table[:, 4 + columns], ends[:-1]), dt=step, nt=nt + shift)
-    return Shots(files, np.split(numbers[order], ends[:-1]), rec, shift), src, rec
+    nt, step, t0 = axes[0]
+    rec = Geometry(np.split(table[:, 4 + columns], ends[:-1]), dt=step, nt=nt, t0=t0)
+    fired = table[ends - counts][:, None, 1 + columns]
+    # Sources fire at 0 at the latest.
+    src = Geometry(fired, dt=step, t=rec.end) if t0 > 0 else Geometry(fired, dt=step, nt=nt, t0=t0)
+    return Shots(files, np.split(numbers[order], ends[:-1]), rec), src, rec
 
 
 def _expand(paths: Paths) -> list[Path]:

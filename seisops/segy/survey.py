@@ -24,8 +24,8 @@ WORDS = ("SourceX", "SourceY", "GroupX", "GroupY", "SourceGroupScalar", "Elevati
 # Trace identification codes of what no receiver recorded: dead, dummy, time break, uphole, sweep, timing, water
 # break, signatures, and the vibrator's own.
 AUXILIARY = (*range(2, 11), *range(18, 23))
-# Zeros that may stand in front of a record.
-MOST_ZEROS = 2**16
+# Samples that may lie between the shot and the first one.
+LATEST = 2**16
 
 
 def terms(name: str, z: str | float) -> list[tuple[int, str]] | float:
@@ -96,29 +96,26 @@ def interval(file: SegyFile, votes: Counter) -> float:
     return best / 1000
 
 
-def shift(file: SegyFile, delays: Iterable[float], dt: float) -> int:
-    """Samples between the shot and the first sample."""
+def first_time(file: SegyFile, delays: Iterable[float], dt: float) -> float:
+    """The time of the first sample after the shot, ms."""
     if len(set(delays)) > 1:
         raise ValueError(
             f"{file.path} has traces that start at different times, {sorted(delays)[:5]} ms after the shot. "
             "Give delay= in ms if that is wrong."
         )
     (delay,) = delays
-    samples = round(delay / dt)
-    if abs(samples * dt - delay) > 1e-6 * dt or not 2 - file.nt <= samples < MOST_ZEROS:
+    if not -(file.nt - 1) * dt < delay < LATEST * dt:
         raise ValueError(
-            f"{file.path} starts {delay:g} ms after the shot, which {file.nt} samples of {dt:g} ms do not make a time "
-            "axis from 0. Give delay= in ms if that is wrong."
+            f"{file.path} starts {delay:g} ms after the shot, and its {file.nt} samples of {dt:g} ms "
+            f"{'end before it' if delay < 0 else 'come later than any wave'}. Give delay= in ms if that is wrong."
         )
-    if samples > 0:
-        _warn(f"{file.path} starts {delay:g} ms after the shot: {samples} zeros stand in front of its traces.")
-    return samples
+    return delay
 
 
 def check_alike(first: SegyFile, axis: tuple, file: SegyFile, other: tuple) -> None:
-    """Files of one survey share the time axis (nt, dt, shift)."""
+    """Files of one survey share the time axis (nt, dt, t0)."""
     if axis != other:
-        words = "{} has {} samples of {:g} ms, the first of them sample {}".format
+        words = "{} has {} samples of {:g} ms, the first of them at {:g} ms".format
         raise ValueError(f"{words(first.path, *axis)}; {words(file.path, *other)}. Read them one by one.")
 
 

@@ -66,6 +66,7 @@ def write(
     >>> so.segy.write(os.path.join(tempfile.mkdtemp(), "shot.segy"), np.ones(rec.shape), src, rec)
     """
     interval = _check_survey(data, src, rec, format)
+    delay, time_scalar = _delay(rec.t0)
     positions = [np.concatenate(g.positions) for g in (src, rec)]
     xy_scalar = _choose_scalar(np.concatenate([p[:, :-1].ravel() for p in positions]), scalar)
     z_scalar = _choose_scalar(np.concatenate([p[:, -1] for p in positions]), scalar)
@@ -94,6 +95,7 @@ def write(
                     word.SourceDepth: sz, word.GroupX: gx, word.GroupY: gy, word.ReceiverGroupElevation: -gz,
                     word.SourceGroupScalar: xy_scalar, word.ElevationScalar: z_scalar, word.CoordinateUnits: 1,
                     word.TRACE_SAMPLE_COUNT: rec.nt, word.TRACE_SAMPLE_INTERVAL: interval,
+                    word.DelayRecordingTime: delay, word.ScalarTraceHeader: time_scalar,
                 }  # fmt: skip
                 file.trace[k] = trace
         part.replace(path)
@@ -132,6 +134,18 @@ def _check_survey(data: ArrayLike | Shots, src: Geometry, rec: Geometry, format:
     if rec.nt >= 2**16:
         raise ValueError(f"SEG-Y keeps up to 65535 samples a trace, got {rec.nt}.")
     return interval
+
+
+def _delay(t0: float) -> tuple[int, int]:
+    """The time of the first sample as a whole number of two bytes, with its scalar."""
+    for scalar in SCALARS:
+        n = round(t0 * abs(scalar))
+        if abs(n) < 2**15 and abs(n / abs(scalar) - t0) < 1e-6:
+            return n, scalar
+    raise ValueError(
+        f"SEG-Y keeps the time of the first sample in two bytes, in whole ms, tenths, hundredths, thousandths: "
+        f"t0 = {t0:g} ms is none. so.resample(d, rec, rec.dt, t0={round(t0)}) takes the records to one."
+    )
 
 
 def _choose_scalar(values: NDArray, scalar: int | None) -> int:

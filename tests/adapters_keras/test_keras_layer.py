@@ -12,6 +12,8 @@ import tensorflow as tf
 from keras.src.testing import TestCase
 from seisops_keras import Layer, VelocityModel, apply
 
+import seisops as so
+
 
 @pytest.fixture
 def policy():
@@ -115,11 +117,30 @@ def test_velocity_in_a_functional_model(double, near):
 
 @pytest.mark.row("Keras", "bounds of `VelocityModel`", "hold")
 def test_velocity_stays_between_its_bounds(double):
-    earth = VelocityModel(double.model, bounds=(1.8, 2.2))
-    assert earth.v.numpy().min() >= 1.8 and earth.v.numpy().max() <= 2.2
+    earth = VelocityModel(double.model, bounds=(1.4, 2.6))
     keras.optimizers.SGD(1.0).apply([tf.ones(double.model.shape, tf.float64)], [earth.v])
-    assert np.allclose(earth.v.numpy(), 1.8)
-    assert np.allclose(earth(), 1 / 1.8**2)
+    assert np.allclose(earth.v.numpy(), np.maximum(double.model.v - 1, 1.4))
+    assert np.allclose(earth(), 1 / np.maximum(double.model.v - 1, 1.4) ** 2)
+    with pytest.raises(ValueError, match=r"v from 1\.4 to 4\.6 let waves reach 4\.6 km/s, above 3\.5"):
+        VelocityModel(double.model, bounds=(1.4, 4.6))
+    with pytest.raises(ValueError, match=r"The bounds of v exclude where it starts, 1\.5"):
+        VelocityModel(double.model, bounds=(1.8, 2.6))
+
+
+@pytest.mark.row("Keras", "unknowns of `so.parametrisation` in `keras.ops`", "exact")
+def test_unknowns_in_arrays_of_keras(double, near):
+    fixed = np.zeros(double.model.shape, bool)
+    fixed[:, :3] = True
+    P = so.parametrisation(double.model, v="1 / s", bounds=(1 / 3.4, 1 / 1.4), fixed=fixed)
+    d = double.F.at(m=1.02 * double.model.m) @ double.q
+    value, gradient = so.fwi(double.F, double.q, d, wrt=P(P.start))
+    x = tf.constant(P.start)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = Layer(double.F)(double.q, **P.forward([x], library=keras.ops))
+        loss = 0.5 * tf.reduce_sum((y - d) ** 2)
+    assert abs(float(loss) - value) <= 1e-10 * value
+    near(tape.gradient(loss, x), gradient)
 
 
 @pytest.mark.row("Keras", "`compute_output_shape`", "without running")

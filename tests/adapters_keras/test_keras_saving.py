@@ -31,7 +31,9 @@ def operators(s):
     model, geometry = s.model, F.factors[1].geometry
     ragged = so.Geometry([[[10, 20]], [[30, 40], [50, 60]]], dt=2.0, t=60.0)
     U = so.Modeling(model, geometry)
+    late = so.Geometry(geometry.positions, dt=geometry.dt, t=geometry.t - 20.0, t0=20.0)
     return {
+        "late": so.modeling(model, F.factors[-1].op.geometry, late),
         "product": F,
         "adjoint": s.E.H,
         "bare adjoint": F.factors[0].H,
@@ -56,7 +58,7 @@ def operators(s):
 @pytest.mark.parametrize(
     "name",
     [
-        "product", "adjoint", "bare adjoint", "sum", "one shot", "some shots", "jacobian", "second derivative",
+        "product", "late", "adjoint", "bare adjoint", "sum", "one shot", "some shots", "jacobian", "second derivative",
         "migration", "ragged", "propagation", "by checkpoints", "frequencies", "inverse scattering", "complement",
         "offsets", "offsets, differentiated", "stack",
     ],

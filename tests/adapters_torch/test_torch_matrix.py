@@ -249,7 +249,7 @@ def test_two_ranks_of_distributed_data_parallel(tmp_path):
 @pytest.mark.row("Networks and inversion", "LBFGS, SGD", "descend")
 @pytest.mark.parametrize("optimiser", [torch.optim.LBFGS, torch.optim.SGD])
 def test_optimisers(optimiser):
-    earth = VelocityModel(W.model, bounds=(1.2, 3.0))
+    earth = VelocityModel(W.model, bounds=(1.2, 2.7))
     d = LAYER(Q, m=1.02 * M)
     steps = optimiser(earth.parameters(), lr=1e-6)
 

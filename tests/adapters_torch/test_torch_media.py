@@ -1,5 +1,7 @@
 """Layers of media of several parameters: gradients by name, alone and together."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -76,8 +78,28 @@ def test_an_earth_is_trained(survey):
     assert float(earth()["vs"].detach().max()) <= 1.05
 
 
+def test_an_earth_of_unknowns_has_the_gradient_of_the_objective(survey):
+    model, F, q = survey
+    fixed = np.zeros(model.shape, bool)
+    fixed[:, :3] = True
+    P = so.parametrisation(model, "vp", vs="sqrt(mu / rho)", rho="rho", bounds={"vp": (1.4, 2.6)}, fixed=fixed)
+    d = F.at(vp=0.98 * model.vp) @ q.numpy()
+    value, gradient = so.fwi(F, q.numpy(), d, wrt=P(P.start))
+    for earth in (EarthModel(P), pickle.loads(pickle.dumps(EarthModel(P)))):
+        loss = 0.5 * (Layer(F)(q, **earth()) - torch.from_numpy(d)).square().sum()
+        loss.backward()
+        assert float(loss.detach()) == pytest.approx(value, rel=1e-12)
+        for name, g in zip(("vp", "mu", "rho"), gradient, strict=True):
+            assert error(earth.values[name].grad.numpy(), g) <= 1e-12
+        assert {"fixed", "own_vs", "low_vp"} <= set(earth.state_dict())
+
+
 def test_an_earth_that_cannot_be_is_refused(survey):
     model = survey[0]
+    with pytest.raises(TypeError, match=r"of a model and names of its parameters, or of so\.parametrisation"):
+        EarthModel(so.parametrisation(model, "vp"), "vp")
+    with pytest.raises(ValueError, match=r"vp from 1 to 9 let waves reach 9 km/s"):
+        EarthModel(model, "vp", bounds={"vp": (1, 9)})
     with pytest.raises(ValueError, match="Elastic has no parameter 'v'"):
         EarthModel(model, "v")
     with pytest.raises(ValueError, match=r"Bounds of rho, which is not trained: vp are"):

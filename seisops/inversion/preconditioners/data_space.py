@@ -105,6 +105,8 @@ def gain(geometry: Geometry, power: float = 1.0, *, dtype: DTypeLike = "float32"
 
     .. math:: w(t) = (t / t_{max})^p
 
+    from the shot at t = 0 on.
+
     Parameters
     ----------
     geometry : Geometry
@@ -132,7 +134,9 @@ def gain(geometry: Geometry, power: float = 1.0, *, dtype: DTypeLike = "float32"
     """
     if not power >= 0:
         raise ValueError(f"The exponent of a gain is zero or more, got {power}: t = 0 would weigh infinitely much.")
-    weights = (geometry.time / geometry.time[-1]) ** power
+    if not geometry.end > 0:
+        raise ValueError(f"{geometry} ends before the shot at time 0: a gain has nothing to weigh.")
+    weights = (np.maximum(geometry.time, 0) / geometry.time[-1]) ** power
     return ShotWise(partial(_same_weights, weights), geometry, name="Gain", dtype=dtype)
 
 
@@ -166,7 +170,7 @@ def time_taper(geometry: Geometry, width: float, *, dtype: DTypeLike = "float32"
     """
     t = geometry.time
     warn_if_below(width, geometry.dt, "The width", "ms", "a sample")
-    return ShotWise(partial(_same_weights, both_ends(t, 0.0, t[-1], width, "ms")), geometry, name="Taper", dtype=dtype)
+    return ShotWise(partial(_same_weights, both_ends(t, t[0], t[-1], width, "ms")), geometry, name="Taper", dtype=dtype)
 
 
 def reflection_mute(

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pylops import Diagonal, LinearOperator, SmoothingND
+from pylops import LinearOperator, SmoothingND
 
 from seisops.algebra import SeismicOperator, apply, check_finite, compose, describe
 from seisops.arrays import real
 from seisops.execution.shots import map_shots
+from seisops.inversion.preconditioners.grid import OnGrid, Weights
 from seisops.inversion.preconditioners.ramps import both_ends, rise
 from seisops.model import Model
 from seisops.units import warn_if_below
@@ -40,7 +41,7 @@ def depth_scaling(model: Model, power: float = 0.5) -> LinearOperator:
     >>> J_scaled = lambda J: J @ so.preconditioners.depth_scaling(model, power=1)
     """
     nz = model.shape[-1]
-    return _weights(model, (np.arange(1, nz + 1) / nz) ** power)
+    return _weights(model, (np.arange(1, nz + 1) / nz) ** power, "DepthScaling")
 
 
 def top_mute(model: Model, depth: ArrayLike, *, taper: float = 0.0) -> LinearOperator:
@@ -68,6 +69,8 @@ def top_mute(model: Model, depth: ArrayLike, *, taper: float = 0.0) -> LinearOpe
     >>> import numpy as np, seisops as so
     >>> model = so.Model(v=np.full((51, 41), 2.0), spacing=10)
     >>> M = so.preconditioners.top_mute(model, 100, taper=40)
+    >>> M @ so.preconditioners.depth_scaling(model)
+    TopMute @ DepthScaling: (51, 41) -> (51, 41)
     >>> (M @ np.ones(model.shape))[0, [0, 9, 10, 12, 14]].round(1).tolist()
     [0.0, 0.0, 0.0, 0.5, 1.0]
     """
@@ -79,7 +82,7 @@ def top_mute(model: Model, depth: ArrayLike, *, taper: float = 0.0) -> LinearOpe
     if not np.any(weights):
         raise ValueError(f"A mute down to {depth.max():g} m leaves nothing of a model that ends at "
                          f"{model.extent[-1][1]:g} m.")  # fmt: skip
-    return _weights(model, weights)
+    return _weights(model, weights, "TopMute")
 
 
 def taper(model: Model, width: float) -> LinearOperator:
@@ -111,7 +114,7 @@ def taper(model: Model, width: float) -> LinearOperator:
     weights = np.ones(model.shape)
     for x, (low, high) in list(zip(_positions(model), model.extent, strict=True))[:-1]:
         weights = weights * both_ends(x, low, high, width, "m")
-    return _weights(model, weights)
+    return _weights(model, weights, "Taper")
 
 
 def smoothing(model: Model, length: ArrayLike) -> LinearOperator:
@@ -139,7 +142,7 @@ def smoothing(model: Model, length: ArrayLike) -> LinearOperator:
     >>> M = so.preconditioners.smoothing(model, (50, 0))
     >>> spike = np.zeros(model.shape)
     >>> spike[20, 20] = 1
-    >>> np.abs(M @ spike)[17:24, 20].round(1).tolist()
+    >>> np.abs(M @ spike)[17:24, 20].astype(float).round(1).tolist()
     [0.0, 0.2, 0.2, 0.2, 0.2, 0.2, 0.0]
     """
     lengths = np.broadcast_to(real(length, "A length"), (model.ndim,))
@@ -148,7 +151,8 @@ def smoothing(model: Model, length: ArrayLike) -> LinearOperator:
     cells = [2 * round(x / (2 * h) - 1e-9) + 1 for x, h in zip(lengths, model.spacing, strict=True)]
     if any(c > n for c, n in zip(cells, model.shape, strict=True)):
         raise ValueError(f"An average over {cells} cells is longer than the model, {model.shape}.")
-    return SmoothingND(cells, model.shape, axes=tuple(range(model.ndim)), dtype=model.dtype)
+    op = SmoothingND(cells, model.shape, axes=tuple(range(model.ndim)), dtype=model.dtype)
+    return OnGrid(op, "Smoothing")
 
 
 def illumination(op: SeismicOperator, x: ArrayLike, *, power: float = 0.5, floor: float = 0.01) -> LinearOperator:
@@ -211,7 +215,7 @@ def illumination(op: SeismicOperator, x: ArrayLike, *, power: float = 0.5, floor
     total = sum(np.asarray(e, np.float64) for e in energies)
     if not np.any(total):
         raise ValueError(f"The wavefields of {op} are zero everywhere: they illuminate nothing.")
-    return _weights(model, (total / total.mean() + floor) ** -power)
+    return _weights(model, (total / total.mean() + floor) ** -power, "Illumination")
 
 
 @dataclass(frozen=True)
@@ -236,5 +240,5 @@ def _positions(model: Model) -> list[NDArray]:
     return np.meshgrid(*axes, indexing="ij", sparse=True)
 
 
-def _weights(model: Model, weights: NDArray) -> Diagonal:
-    return Diagonal(np.array(np.broadcast_to(weights, model.shape), model.dtype), dtype=model.dtype)
+def _weights(model: Model, weights: NDArray, name: str) -> Weights:
+    return Weights(np.array(np.broadcast_to(weights, model.shape), model.dtype), name)

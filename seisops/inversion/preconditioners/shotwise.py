@@ -8,8 +8,8 @@ from numpy.typing import DTypeLike
 from pylops import LinearOperator
 
 from seisops.algebra import Constant, ShotIndex
-from seisops.arrays import real
-from seisops.geometry import Geometry, shot_indices
+from seisops.arrays import real, shot_indices
+from seisops.geometry import Geometry
 
 
 class ShotWise(Constant):
