@@ -99,8 +99,8 @@ class World:
         self.A = so.Modeling(model, self.rec)
         self.F = self.modeling()
         self.q, self.d = rng.standard_normal(self.F.dims), rng.standard_normal(self.F.dimsd)
-        # An azimuth has no meaning in the plane.
-        self.wrt = tuple(p for p in model.parameters if p != "phi" or model.ndim == 3)
+        # What has no meaning in the plane: an azimuth, and waves of shear that move across it.
+        self.wrt = tuple(p for p in model.parameters if p not in ("phi", "gamma") or model.ndim == 3)
         self.dp = np.stack([0.1 * x * rng.uniform(-1, 1, model.shape) for x in self.stacked])
 
     def modeling(self, source="p", receiver="p"):
