@@ -1,4 +1,4 @@
-"""Full-waveform inversion by an optimiser of Optax, on the scene of `fwi.py`.
+"""Full-waveform inversion in JAX: by an optimiser of Optax, on the scene of `fwi.py`.
 
 The velocity is an ordinary array, the water is held by its bounds, and the step is one compiled function.
 """

@@ -1,4 +1,4 @@
-"""Least-squares migration by a linear solver of Lineax, on the scene of `lsrtm.py`.
+"""Least-squares migration in JAX: by a linear solver of Lineax, on the scene of `lsrtm.py`.
 
 The Jacobian is a linear function as any other of JAX's: the solver transposes it, and runs as one compiled function.
 """

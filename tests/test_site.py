@@ -62,7 +62,7 @@ def public():
         if name != "wavelets":
             yield from (f"seisops.{name}.{n}" for n in own if n not in INNER)
     yield from ("seisops.wavelets.WaveletWarning", "seisops.wavelets.UndersampledWarning", "seisops.units.UnitsWarning")
-    for package in ("seisops_torch", "seisops_keras"):
+    for package in ("seisops_torch", "seisops_keras", "seisops_jax"):
         text = (ROOT / "adapters" / package / "__init__.py").read_text()
         yield from (f"{package}.{n}" for n in ast.literal_eval(re.search(r"__all__ = (\[.*\])", text, re.S)[1]))
 

@@ -48,9 +48,11 @@ def check_speed(model: Model, fastest: float, words: str) -> None:
     """
     limit = model.speed_limit
     if fastest > limit * (1 + 1e-5):
+        beside = " at nodes beside lighter ones" if model.medium.between else ""
         raise ValueError(
-            f"Bounds with {words} let waves reach {fastest:.4g} km/s, above {limit:.4g} km/s, the stability limit of "
-            f"the time step {model.dt:.4g} ms. Lower them, or make the model with Model(..., vmax={fastest:.4g})."
+            f"Bounds with {words} let waves reach {fastest:.4g} km/s{beside}, above {limit:.4g} km/s, the stability "
+            f"limit of the time step {model.dt:.4g} ms. Lower them, or make the model with "
+            f"Model(..., vmax={fastest:.4g})."
         )
 
 
