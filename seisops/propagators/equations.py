@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from devito import Derivative, Eq, Function, Grid, Inc, SubDomain, TimeFunction
+from devito import Derivative, Eq, Function, Grid, Inc, SubDimension, SubDomain, TimeFunction
 
 from seisops.physics.layer import profile
 from seisops.physics.ordering import commute
@@ -42,16 +42,30 @@ def strip_cells(absorb: int, order: int, contiguous: bool, deep: int = 1) -> int
 
 
 class Side(SubDomain):
-    """A strip of `thickness` cells at one side of the padded grid; "whole" takes all of the axis."""
+    """A strip of `thickness` cells at one side of the padded grid; "whole" takes all of the axis.
 
-    def __init__(self, axis: int, side: str, thickness: int, grid: Grid) -> None:
-        self.name, self.axis, self.side, self.thickness = f"{side}{axis}", axis, side, thickness
+    One that stands `apart` has dimensions of its own along the other axes too, so that Devito runs it in loops of its
+    own: in those of the whole grid it would change what the next nodes still read.
+    """
+
+    def __init__(
+        self, axis: int, side: str, thickness: int, grid: Grid, turn: int = 0, *, apart: bool = False
+    ) -> None:  # fmt: skip
+        self.name, self.axis, self.side, self.thickness, self.turn = f"{side}{axis}_{turn}", axis, side, thickness, turn
+        self.apart = apart
         super().__init__(grid=grid)
 
     def define(self, dimensions):
         along = dimensions[self.axis]
-        strip = along if self.side == "whole" else (self.side, self.thickness)
-        return {d: d for d in dimensions} | {along: strip}
+        others = {
+            d: SubDimension.middle(f"i{d.name}{self.axis}{self.turn}", d, 0, 0) if self.apart else d for d in dimensions
+        }
+        if self.side == "whole":
+            return others
+        make = {"left": SubDimension.left, "right": SubDimension.right}[self.side]
+        # By the name of its dimension Devito tells a strip from one of another turn.
+        strip = make(f"i{along.name}{self.turn}", along, self.thickness)
+        return others | {along: strip}
 
     def within(self, shape: tuple[int, ...], part: tuple[slice, ...]) -> tuple[slice, ...]:
         """The strip of a padded grid of `shape` in an array of the `part` of it."""
@@ -95,9 +109,14 @@ class Functions:
         self.widths = [strip_cells(absorb, order, a == grid.dim - 1, depth(scheme, a)) for a in range(grid.dim)]
         self.names = sides
 
-    def sides(self, axis: int) -> list[Side]:
-        """The strips of a layer."""
-        return [Side(axis, side, self.widths[axis], self.grid) for side in self.names[axis]]
+    def sides(self, axis: int, turn: int = 0) -> list[Side]:
+        """The strips of a layer.
+
+        Devito may run what stands in the same strips in one loop, whatever it reads of its neighbours: what takes
+        differences of a memory has strips of a later `turn`.
+        """
+        apart = any(not f.second and f.strip is None for f in self.scheme.fields)
+        return [Side(axis, side, self.widths[axis], self.grid, turn, apart=apart) for side in self.names[axis]]
 
     def all(self) -> Iterator[Function]:
         """Every function."""
@@ -140,7 +159,7 @@ class Functions:
 
         What comes in at a field of second order, or goes out there, waits for all stages: it shows in the next step.
         """
-        result, begun = [], set()
+        result, turns, begun = [], _turns(self.scheme), set()
         incoming, outgoing, second = [], [], self.scheme.second
         steps = _leading(self.scheme)
         last = {s.changes: i for i, s in enumerate(steps) if s.changes}
@@ -155,7 +174,7 @@ class Functions:
                         # Strips add to what the whole grid begins with.
                         result.append(self._equation(Stage(step.target, ()), False, {}))
                         begun.add(step.target)
-                    sides = [] if step.strip is None else self.sides(step.strip)
+                    sides = [] if step.strip is None else self.sides(step.strip, turns[step])
                     for where in [{"subdomain": side} for side in sides] or [{}]:
                         result.append(self._equation(step, step.target in begun, where))
                     begun.add(step.target)
@@ -219,3 +238,25 @@ def _leading(scheme: Scheme) -> list:
                 place -= 1
         result.insert(place, step)
     return result
+
+
+def _turns(scheme: Scheme) -> dict[Stage, int]:
+    """When the stages of strips may run: after those that change what they read, or read what they change.
+
+    Of one turn those that touch the same nodes alone; a difference touches its neighbours. What is read of a field of
+    second order is another level than what is changed.
+    """
+    changed: dict[str, int] = {}
+    read: dict[str, int] = {}
+    turns = {}
+    for stage in (s for s in scheme.stages if s.strip is not None):
+        beside = {t.field: any(isinstance(o, Difference) for o in t.operations) for t in stage.terms}
+        after = [changed.get(name, 0) + wide for name, wide in beside.items()]
+        after += [changed.get(stage.target, 0), read.get(stage.target, 0)]
+        turns[stage] = max(after)
+        for name, wide in beside.items():
+            if name not in scheme.second:
+                read[name] = max(read.get(name, 0), turns[stage] + wide)
+        if stage.target not in scheme.second:
+            changed[stage.target] = max(changed.get(stage.target, 0), turns[stage])
+    return turns
