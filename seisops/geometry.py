@@ -217,12 +217,12 @@ class Geometry:
         """Time of every sample, ms."""
         return self.t0 + np.arange(self.nt) * self.dt
 
-    @property
+    @cached_property
     def onset(self) -> float:
         """When waves set out, ms: at 0, or with the first sample if that is earlier."""
         return min(self.t0, 0.0)
 
-    @property
+    @cached_property
     def end(self) -> float:
         """When recording ends, ms."""
         return self.t0 + self.t
