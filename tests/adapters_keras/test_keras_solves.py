@@ -86,7 +86,7 @@ def test_graphs_leave_no_wavefield_behind(double, factor):
 def test_wavefields_without_a_backward_are_bounded(double, monkeypatch):
     left = waiting.Waiting()
     monkeypatch.setattr(waiting, "WAITING", 2)
-    monkeypatch.setattr(nodes, "waiting", lambda op: left)
+    monkeypatch.setattr(waiting, "waiting", lambda op: left)
     layer, m = Layer(double.F), tf.constant(double.m)
 
     @tf.function
