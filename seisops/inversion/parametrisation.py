@@ -212,9 +212,8 @@ class Parametrisation:
         arguments = (*x, *self._bounds(self.constants))
         found = np.zeros((len(self.names), *self.model.shape))
         for k, expression in enumerate(self._map.values()):
-            found[k] = function_of(sympy.diff(expression, *(self._symbols[i] for i in order)), self._symbols)(
-                *arguments
-            )
+            derivative = sympy.diff(expression, *(self._symbols[i] for i in order))
+            found[k] = function_of(derivative, self._symbols)(*arguments)
         return found if self.fixed is None else np.where(self.fixed, 0.0, found)
 
     # ------------------------------------------------------------------ how

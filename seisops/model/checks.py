@@ -61,6 +61,21 @@ def with_defaults(medium, given: Mapping[str, ArrayLike]) -> dict[str, ArrayLike
     return given | {n: np.full(shape, x) for n, x in optional.items() if n not in meant}
 
 
+def precision(dtype) -> np.dtype:
+    """What operators compute in."""
+    found = np.dtype(dtype)
+    if found not in (np.dtype("float32"), np.dtype("float64")):
+        raise ValueError(f"dtype must be float32 or float64, got {found}.")
+    return found
+
+
+def check_complete(model) -> None:
+    """Refuse a medium some of whose parameters nobody gave."""
+    missing = model.medium.parameters.keys() - model.parameters.keys()
+    if missing:
+        raise TypeError(f"{type(model.medium).__name__} needs {', '.join(sorted(missing))} too: {model.medium.words}.")
+
+
 def check_shapes(model) -> None:
     """Refuse parameters on different grids."""
     for name, x in model.parameters.items():

@@ -102,15 +102,9 @@ class Model(Grid):
     ) -> None:
         parameters = {name: x for name, x in {"v": v, "m": m, **parameters}.items() if x is not None}
         self.medium, parameters = medium_of(parameters) if physics is None else (physics, parameters)
-        self.dtype = np.dtype(dtype)
-        if self.dtype not in (np.dtype("float32"), np.dtype("float64")):
-            raise ValueError(f"dtype must be float32 or float64, got {self.dtype}.")
+        self.dtype = checks.precision(dtype)
         self._parameters, self._spelled = self._canonical(checks.with_defaults(self.medium, parameters)), {}
-        missing = self.medium.parameters.keys() - self._parameters.keys()
-        if missing:
-            raise TypeError(
-                f"{type(self.medium).__name__} needs {', '.join(sorted(missing))} too: {self.medium.words}."
-            )
+        checks.check_complete(self)
         self.shape = next(iter(self._parameters.values())).shape
         checks.check_shapes(self)
         self.medium.check(self._parameters)

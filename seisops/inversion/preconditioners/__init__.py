@@ -10,12 +10,11 @@ with P on the records, ``P @ J``, and M on the model, ``J @ M``. Those on record
 from seisops.inversion.preconditioners.data_space import (
     band_pass,
     gain,
-    reflection_mute,
     time_derivative,
     time_taper,
-    turning_mute,
 )
 from seisops.inversion.preconditioners.model_space import depth_scaling, illumination, smoothing, taper, top_mute
+from seisops.inversion.preconditioners.mutes import reflection_mute, turning_mute
 from seisops.inversion.preconditioners.shotwise import ShotWise
 
 __all__ = [

@@ -9,13 +9,12 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from pylops import Diagonal, LinearOperator
 from pylops.signalprocessing import FFT
 from scipy.fft import next_fast_len
-from scipy.spatial.distance import cdist
 
 from seisops.arrays import real
 from seisops.geometry import Geometry
 from seisops.inversion.preconditioners.ramps import both_ends, rise
 from seisops.inversion.preconditioners.shotwise import ShotWise
-from seisops.units import check_velocity, hertz, warn_if_below
+from seisops.units import hertz, warn_if_below
 
 
 def band_pass(geometry: Geometry, corners: ArrayLike, *, dtype: DTypeLike = "float32") -> ShotWise:
@@ -173,88 +172,6 @@ def time_taper(geometry: Geometry, width: float, *, dtype: DTypeLike = "float32"
     return ShotWise(partial(_same_weights, both_ends(t, t[0], t[-1], width, "ms")), geometry, name="Taper", dtype=dtype)
 
 
-def reflection_mute(
-    rec: Geometry, src: Geometry, *, velocity: float, t0: float, taper: float = 0.0, dtype: DTypeLike = "float32"
-) -> ShotWise:
-    r"""Keeps reflections: what comes after the direct wave.
-
-    .. math:: t > |x_r - x_s| / v + t_0
-
-    Parameters
-    ----------
-    rec, src : Geometry
-        Receivers and sources of the same shots; of several sources the nearest counts.
-    velocity : float, km/s
-        Of the direct wave, such as 1.5 in water.
-    t0 : float, ms
-        How long the direct wave lasts: the length of the wavelet.
-    taper : float, ms
-        Length of the smooth rise after the mute.
-    dtype : {"float32", "float64"}
-        Precision: that of the model.
-
-    Returns
-    -------
-    operator on data
-
-    Raises
-    ------
-    ValueError
-        If the velocity is not positive, the taper negative, or the geometries have different shots.
-
-    Examples
-    --------
-    >>> import numpy as np, seisops as so
-    >>> src = so.Geometry([[[0.0, 0.0]]], dt=4.0, t=400.0)
-    >>> rec = so.Geometry([[[0.0, 0.0], [150.0, 0.0]]], dt=4.0, t=400.0)
-    >>> P = so.preconditioners.reflection_mute(rec, src, velocity=1.5, t0=60)
-    >>> ((P @ np.ones(rec.shape))[0].argmax(axis=1) * rec.dt).tolist()
-    [60.0, 160.0]
-    """
-    return _direct_wave(_later, "ReflectionMute", rec, src, velocity, t0, taper, dtype)
-
-
-def turning_mute(
-    rec: Geometry, src: Geometry, *, velocity: float, t0: float, taper: float = 0.0, dtype: DTypeLike = "float32"
-) -> ShotWise:
-    r"""Keeps turning waves: what comes before a straight line in time and offset; one minus :func:`reflection_mute`.
-
-    .. math:: t < |x_r - x_s| / v + t_0
-
-    Parameters
-    ----------
-    rec, src : Geometry
-        Receivers and sources of the same shots; of several sources the nearest counts.
-    velocity : float, km/s
-        Of the line.
-    t0 : float, ms
-        Time of the line at zero offset.
-    taper : float, ms
-        Length of the smooth fall after the line.
-    dtype : {"float32", "float64"}
-        Precision: that of the model.
-
-    Returns
-    -------
-    operator on data
-
-    Raises
-    ------
-    ValueError
-        If the velocity is not positive, the taper negative, or the geometries have different shots.
-
-    Examples
-    --------
-    >>> import numpy as np, seisops as so
-    >>> src = so.Geometry([[[0.0, 0.0]]], dt=4.0, t=400.0)
-    >>> rec = so.Geometry([[[0.0, 0.0], [150.0, 0.0]]], dt=4.0, t=400.0)
-    >>> P = so.preconditioners.turning_mute(rec, src, velocity=1.5, t0=60)
-    >>> ((P @ np.ones(rec.shape))[0].sum(axis=1) * rec.dt).tolist()
-    [60.0, 160.0]
-    """
-    return _direct_wave(_earlier, "TurningMute", rec, src, velocity, t0, taper, dtype)
-
-
 def _same_weights(weights: NDArray, geometry: Geometry) -> Diagonal:
     return Diagonal(weights, dims=(geometry.counts[0], geometry.nt))
 
@@ -277,28 +194,3 @@ def _power_law(order: float, f: NDArray) -> NDArray:
     H[1:] = (2j * np.pi * f[1:]) ** order
     H[0] = order == 0
     return H
-
-
-def _direct_wave(weights, name, rec, src, velocity, t0, taper, dtype) -> ShotWise:
-    if not velocity > 0:
-        raise ValueError(f"The velocity of a mute must be positive, got {velocity} km/s.")
-    check_velocity("The velocity of the mute", velocity, f"velocity={velocity / 1000:.4g}")
-    warn_if_below(t0, rec.dt, "The time t0", "ms", "a sample")
-    warn_if_below(taper, rec.dt, "The taper", "ms", "a sample")
-    if not taper >= 0:
-        raise ValueError(f"The taper of a mute is 0 or more, got {taper} ms.")
-    return ShotWise(partial(_mute, weights, velocity, t0, taper), rec, src, name=name, dtype=dtype)
-
-
-def _mute(weights, velocity: float, t0: float, taper: float, rec: Geometry, src: Geometry) -> Diagonal:
-    offsets = cdist(rec.positions[0], src.positions[0]).min(axis=1)
-    arrivals = (offsets / velocity + t0)[:, None]
-    return Diagonal(weights(rec.time, arrivals, arrivals + taper))
-
-
-def _later(t, start, end):
-    return rise(t, start, end)
-
-
-def _earlier(t, start, end):
-    return 1 - rise(t, start, end)
