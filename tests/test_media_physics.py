@@ -226,14 +226,15 @@ def test_a_solid_with_an_axis_that_does_not_shear_is_a_fluid():
     assert error(solid, pressure(**p)) <= 1e-3
 
 
-def test_a_tilt_of_nothing_is_none():
-    p = earth(v=(1.8, 2.4), epsilon=0.2, delta=0.1)
+@pytest.mark.parametrize("delta, samples", [(0.2, None), (0.1, 80)])
+def test_a_tilt_of_nothing_is_none(delta, samples):
+    """Until, after 160 ms, there is an echo from where ε goes to δ beside the model."""
+    p = earth(v=(1.8, 2.4), epsilon=0.2, delta=delta)
     p["v"] = so.models.smooth(p["v"], 3)
-    level = pressure(**p)
-    # What comes back from where ε goes to δ.
-    assert error(pressure(theta=np.zeros(SHAPE), **p), level) <= 2e-2
+    level = pressure(**p)[..., :samples]
+    assert error(pressure(theta=np.zeros(SHAPE), **p)[..., :samples], level) <= 1e-3
     # A tilt of a right angle exchanges the axes.
-    assert error(pressure(theta=np.full(SHAPE, 90.0), **p), level) > 0.1
+    assert error(pressure(theta=np.full(SHAPE, 90.0), **p)[..., :samples], level) > 0.1
 
 
 def test_an_infinite_quality_is_none():
@@ -311,6 +312,7 @@ def test_nothing_grows_in_the_long_run(name):
     # A wavelet that leaves no volume behind, which a solid would hold for ever.
     d = (so.modeling(model, src, src) @ so.ricker(src, 0.004))[0, 0]
     later, last = (np.abs(d[part]).max() for part in (slice(600, 800), slice(-200, None)))
+    # What grows does so by orders of magnitude within these steps; what does not has fallen by half at least.
     assert last < (0.8 if name == "TTI" else 0.5) * later
     assert later < 0.5 * np.abs(d).max()
 

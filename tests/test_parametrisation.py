@@ -187,7 +187,8 @@ def test_scipy_inverts_with_water_and_bounds():
         return so.fwi(w.F, w.q, d, wrt=P(x))
 
     found = minimize(f, P.start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": 5})
-    assert found.fun < 0.3 * f(P.start)[0]
+    # Measured: five iterations leave 0.176 of the misfit.
+    assert found.fun < 0.2 * f(P.start)[0]
     v = P(found.x)["v"]
     assert np.array_equal(v[WATER], w.model.quantity("v")[WATER])
     assert v[~WATER].min() > 1.4 and v[~WATER].max() < 2.6

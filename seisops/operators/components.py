@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from seisops.model import Model
 from seisops.operators.survey_operator import channel
+from seisops.physics.medium import AXES
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,9 @@ class Strain:
         """The particle velocities at both ends of the gauge."""
         if self.direction.shape[-1] != model.ndim:
             raise ValueError(f"{self} has {self.direction.shape[-1]} axes, the model has {model.ndim}.")
-        axes = "xz" if model.ndim == 2 else "xyz"
         return [
             Part(axis, sign * self.direction[..., a] / self.gauge, sign / 2 * self.gauge * self.direction)
-            for a, axis in enumerate(axes)
+            for a, axis in enumerate(AXES[model.ndim])
             if np.any(self.direction[..., a])
             for sign in (1.0, -1.0)
         ]

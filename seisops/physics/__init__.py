@@ -7,8 +7,8 @@ from seisops.physics.acoustic import Acoustic
 from seisops.physics.coefficients import Mean
 from seisops.physics.elastic import Elastic
 from seisops.physics.elastic_vti import ElasticVTI
-from seisops.physics.energy import Solid
 from seisops.physics.medium import Medium, Parameter, Spelling
+from seisops.physics.solid import Solid
 from seisops.physics.tti import TTI
 from seisops.physics.variable_density import VariableDensity
 from seisops.physics.viscoacoustic import Viscoacoustic

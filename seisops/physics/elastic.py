@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from seisops.physics.energy import Solid
 from seisops.physics.medium import Parameter, Spelling
+from seisops.physics.solid import Solid
 
 
 def isotropic(modulus: str, rigidity: str) -> str:
@@ -25,7 +25,7 @@ class Elastic(Solid):
               \dot\sigma_{ij} = \lambda\,\delta_{ij}\,\nabla\cdot v + \mu\,(\partial_i v_j + \partial_j v_i)
                                 - \dot M_{ij}
 
-    See :class:`seisops.physics.energy.Solid` for the grid and the components.
+    See :class:`seisops.physics.solid.Solid` for the grid and the components.
     """
 
     title: ClassVar = "elastic"

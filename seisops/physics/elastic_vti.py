@@ -7,8 +7,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from seisops.physics.energy import Solid
 from seisops.physics.medium import Parameter
+from seisops.physics.solid import Solid
 
 # Over the density: c11, c13 and c66; c33 is vp², c44 is vs².
 C11 = "vp**2*(1 + 2*epsilon)"
@@ -28,7 +28,7 @@ class ElasticVTI(Solid):
 
     .. math:: (c_{13} + c_{44})^2 = (c_{33} - c_{44}) ((1 + 2\delta) c_{33} - c_{44})
 
-    γ is zero where it is not given. See :class:`seisops.physics.energy.Solid` for the grid and the components.
+    γ is zero where it is not given. See :class:`seisops.physics.solid.Solid` for the grid and the components.
 
     References
     ----------

@@ -21,6 +21,8 @@ from seisops.physics.steps import Source
 from seisops.physics.terms import Difference
 
 Parameters = Mapping[str, NDArray]
+# The names of the axes, by how many there are.
+AXES = {2: "xz", 3: "xyz"}
 
 
 @dataclass(frozen=True)

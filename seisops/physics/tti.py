@@ -8,12 +8,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from seisops.physics.medium import Medium, Parameter
+from seisops.physics.medium import AXES, Medium, Parameter
 from seisops.physics.ports import added, assigned, ported
 from seisops.physics.stencil import weights
 from seisops.physics.steps import Receiver, Source
 from seisops.physics.terms import Difference, Expression, Field, Times
-from seisops.physics.variable_density import AXES
 from seisops.physics.vti import VTI
 
 THETA, PHI = "theta*pi/180", "phi*pi/180"

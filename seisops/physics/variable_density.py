@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from seisops.physics.coefficients import Mean
+from seisops.physics.flow import BUOYANCIES, flow
 from seisops.physics.medium import Medium, Parameter, Spelling, staggered_step
-from seisops.physics.ports import added, assigned, ported
+from seisops.physics.ports import added, ported
 from seisops.physics.steps import Receiver, Source
-from seisops.physics.terms import Difference, Field, Times
-
-AXES = {2: "xz", 3: "xyz"}
+from seisops.physics.terms import Field
 
 
 @dataclass(frozen=True)
@@ -31,22 +29,15 @@ class VariableDensity(Medium):
         "rho": Parameter("density", "g/cm³"),
     }
     spellings: ClassVar = {"v": Spelling("m", "velocity", "km/s", "1/v**2", "1/sqrt(m)", known=True)}
-    coefficients: ClassVar = {"inertia": "m/rho"} | {f"b{a}": Mean("1/x", "rho", (a,)) for a in range(3)}
+    coefficients: ClassVar = {"inertia": "m/rho"} | BUOYANCIES
     speed: ClassVar = "1/sqrt(m)"
     between: ClassVar = "rho"
 
     def scheme(self, ndim):
         u = Field("u", (0,) * ndim, inertia="inertia", parity=-1)
-        fields, stages, ports, flow = [u], [], [Source("p", "u"), Receiver("p", "u")], []
-        for a, axis in enumerate(AXES[ndim]):
-            place = tuple(int(a == k) for k in range(ndim))
-            # What is differenced in depth is mirrored at a free surface: w here, and in the transpose the push.
-            push, w = (Field(f"{letter}{axis}", place, parity=int(a == ndim - 1)) for letter in "fw")
-            stages += [assigned(push, -Difference(a, shift=1)(u.value)), assigned(w, Times(f"b{a}")(push.value))]
-            ports += [Source(axis, push.name), Receiver(axis, w.name)]
-            fields += [push, w]
-            flow.append(Difference(a, shift=-1)(w.value))
-        return ported(fields, [*stages, added(u, -sum(flow))], ports, closed=("u",))
+        fields, stages, ports, gathered = flow([u] * ndim)
+        ends = [Source("p", "u"), Receiver("p", "u")]
+        return ported([u, *fields], [*stages, added(u, sum(gathered))], [*ends, *ports], closed=("u",))
 
     filters: ClassVar = {axis: ((), ("integral", "half")) for axis in "xyz"}
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 
-from seisops.physics.coefficients import Mean
+from seisops.physics.flow import BUOYANCIES, flow
 from seisops.physics.medium import Medium, Parameter, Spelling, staggered_step
 from seisops.physics.ports import added, assigned, ported
 from seisops.physics.relaxation import Relaxation
 from seisops.physics.steps import Receiver, Source
-from seisops.physics.terms import Difference, Field, Times
-from seisops.physics.variable_density import AXES
+from seisops.physics.terms import Field, Times
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Viscoacoustic(Medium):
         found = {"inertia": f"m*{r.softening('Q')}/rho", "rate": r.rate("Q")}
         for i, (fade, gain, t) in enumerate(zip(r.fades, r.gains, r.strengths("Q"), strict=True)):
             found |= {f"fade{i}": fade, f"gain{i}": f"{gain}*{t}"}
-        return found | {f"b{a}": Mean("1/x", "rho", (a,)) for a in range(3)}
+        return found | BUOYANCIES
 
     @property
     def speed(self) -> str:
@@ -74,27 +73,18 @@ class Viscoacoustic(Medium):
         return f"sqrt({self.relaxation.stiffening('Q')}/(m*{self.relaxation.softening('Q')}))"
 
     def scheme(self, ndim):
-        here, axes = (0,) * ndim, AXES[ndim]
+        here = (0,) * ndim
         u, e = Field("u", here, inertia="inertia", parity=-1), Field("e", here, parity=-1)
-        fields, stages, ports, flow = [u, e], [], [Source("p", "e"), Receiver("p", "u")], []
-        for a, axis in enumerate(axes):
-            place = tuple(int(a == k) for k in range(ndim))
-            push, w = (Field(f"{letter}{axis}", place, parity=int(a == ndim - 1)) for letter in "fw")
-            stages += [
-                assigned(push, -Difference(a, shift=1)(u.value)),
-                assigned(w, Times(f"b{a}")(push.value)),
-            ]
-            ports += [Source(axis, push.name), Receiver(axis, w.name)]
-            fields += [push, w]
-            flow.append(-Difference(a, shift=-1)(w.value))
+        fields, stages, ports, gathered = flow([u] * ndim)
         memories = [Field(f"lag{i}", here) for i in range(self.mechanisms)]
         before = [Field(f"old{i}", here) for i in range(self.mechanisms)]
         stages += [assigned(old, lag.value) for old, lag in zip(before, memories, strict=True)]
-        stages.append(assigned(e, sum(flow)))
+        stages.append(assigned(e, sum(gathered)))
         stages.append(added(u, Times("rate")(e.value) + sum(old.value for old in before)))
         for i, (old, lag) in enumerate(zip(before, memories, strict=True)):
             stages.append(added(lag, Times(f"gain{i}")(e.value) + Times(f"fade{i}")(old.value)))
-        return ported([*fields, *before, *memories], stages, ports, closed=[old.name for old in before])
+        ends = [Source("p", "e"), Receiver("p", "u"), *ports]
+        return ported([u, e, *fields, *before, *memories], stages, ends, closed=[old.name for old in before])
 
     def check(self, parameters):
         self.relaxation.check()

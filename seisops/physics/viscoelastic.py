@@ -7,9 +7,9 @@ from functools import cached_property
 from typing import ClassVar
 
 from seisops.physics.elastic import Elastic, isotropic
-from seisops.physics.energy import Solid
 from seisops.physics.medium import Parameter
 from seisops.physics.relaxation import Relaxation
+from seisops.physics.solid import Solid
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Viscoelastic(Solid):
 
     where the moduli of T_l are those of the relaxed solid, times the strengths τ_l that fit Qp and Qs (see
     :class:`seisops.physics.relaxation.Relaxation`), and C_U = C_R + ΣT_l. Where nothing shears Qs has no effect. See
-    :class:`seisops.physics.energy.Solid` for the grid and the components.
+    :class:`seisops.physics.solid.Solid` for the grid and the components.
 
     Parameters
     ----------

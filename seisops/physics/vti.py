@@ -7,12 +7,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from seisops.physics.coefficients import Mean
+from seisops.physics.flow import BUOYANCIES, flow
 from seisops.physics.medium import Medium, Parameter, Spelling, staggered_step
 from seisops.physics.ports import added, assigned, ported
 from seisops.physics.steps import Receiver, Source
-from seisops.physics.terms import Difference, Expression, Field, Times
-from seisops.physics.variable_density import AXES
+from seisops.physics.terms import Expression, Field, Times
 
 
 @dataclass(frozen=True)
@@ -46,39 +45,29 @@ class VTI(Medium):
         "cHH": "h**2*rho/m*(1 + 2*epsilon)",
         "cHV": "h**2*rho/m*sqrt(1 + 2*delta)",
         "cVV": "h**2*rho/m",
-    } | {f"b{a}": Mean("1/x", "rho", (a,)) for a in range(3)}
+    } | BUOYANCIES
     speed: ClassVar = "sqrt((1 + 2*Max(epsilon, 0))/m)"
     between: ClassVar = "rho"
     filters: ClassVar = {axis: ((), ("integral", "half")) for axis in "xyz"}
 
     def scheme(self, ndim):
-        here, axes = (0,) * ndim, AXES[ndim]
+        here = (0,) * ndim
         sH, sV = (Field(name, here, second=True, parity=-1) for name in ("sH", "sV"))
         # The transpose takes differences in depth of eV.
         eH, eV = Field("eH", here), Field("eV", here, parity=-1)
         volume, pressure = Field("volume", here), Field("pressure", here)
-        fields, stages, ports = [sH, sV], [assigned(volume, Expression(()))], [Source("p", "volume")]
-        flow = {"H": [], "V": []}
-        for a, axis in enumerate(axes):
-            stress, along = (sV, "V") if a == ndim - 1 else (sH, "H")
-            place = tuple(int(a == k) for k in range(ndim))
-            push, w = (Field(f"{letter}{axis}", place, parity=int(along == "V")) for letter in "fw")
-            stages += [
-                assigned(push, -Difference(a, shift=1)(stress.value)),
-                assigned(w, Times(f"b{a}")(push.value)),
-            ]
-            ports += [Source(axis, push.name), Receiver(axis, w.name)]
-            fields += [push, w]
-            flow[along].append(-Difference(a, shift=-1)(w.value))
-        stages += [
-            assigned(eH, sum(flow["H"]) + (ndim - 1) / ndim * volume.value),
-            assigned(eV, sum(flow["V"]) + 1 / ndim * volume.value),
+        fields, stages, ports, gathered = flow([sH] * (ndim - 1) + [sV])
+        stages = [
+            assigned(volume, Expression(())),
+            *stages,
+            assigned(eH, sum(gathered[:-1]) + (ndim - 1) / ndim * volume.value),
+            assigned(eV, gathered[-1] + 1 / ndim * volume.value),
             added(sH, Times("cHH")(eH.value) + Times("cHV")(eV.value)),
             added(sV, Times("cHV")(eH.value) + Times("cVV")(eV.value)),
             assigned(pressure, (ndim - 1) / ndim * sH.value + 1 / ndim * sV.value),
         ]
-        ports.append(Receiver("p", "pressure"))
-        return ported([*fields, eH, eV, volume, pressure], stages, ports, closed=("volume", "pressure"))
+        ends = [Source("p", "volume"), *ports, Receiver("p", "pressure")]
+        return ported([sH, sV, *fields, eH, eV, volume, pressure], stages, ends, closed=("volume", "pressure"))
 
     def check(self, parameters):
         excess = parameters["delta"].astype(np.float64) - parameters["epsilon"]

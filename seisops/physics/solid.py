@@ -12,11 +12,10 @@ import sympy
 from numpy.typing import NDArray
 
 from seisops.physics.coefficients import Coefficient, Mean, parsed
-from seisops.physics.medium import Medium, Parameters, staggered_step
+from seisops.physics.medium import AXES, Medium, Parameters, staggered_step
 from seisops.physics.ports import added, assigned, ported
 from seisops.physics.steps import Receiver, Source
 from seisops.physics.terms import Difference, Expression, Field, Times
-from seisops.physics.variable_density import AXES
 
 # Of which minors of a stiffness may fall below zero, in parts of its diagonal: what single precision makes of zero.
 SLACK = 1e-5
