@@ -1,5 +1,9 @@
 """A kernel is its scheme: what is compiled gives what NumPy gives, of every structure of grid and layer."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from zoo import DOT, error, random
@@ -60,3 +64,32 @@ def test_a_kernel_is_its_scheme(shape, absorb, order, surface, adjoint):
     expected, _ = numpy.march({"p": s[0]}, A.dims[1], adjoint=adjoint)
     assert error((A.H if adjoint else A) @ s, expected["p"][None]) <= ROUNDING
     assert checks.dot_test(A, verbose=False) <= DOT["float64"]
+
+
+ONE_SHOT = """
+import warnings
+import numpy as np
+import seisops as so
+from seisops.propagators import kernels
+warnings.simplefilter("ignore")
+model = so.Model(v=np.full((12, 11), 2.0), spacing=10.0, absorb=0, space_order=2)
+at = so.Geometry([[[50.0, 40.0]]], dt=1.0, t=20.0)
+F = so.modeling(model, at, at)
+print("ready", flush=True)
+input()
+F @ np.ones(F.dims)
+print(kernels.built)
+"""
+
+
+def test_processes_that_need_the_same_kernel_build_it_once(tmp_path):
+    """Who comes second waits for it, and finds it on disk."""
+    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+    command = [sys.executable, "-c", ONE_SHOT]
+    both = [subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in "ab"]
+    for process in both:
+        assert process.stdout.readline() == "ready\n"
+    for process in both:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert sorted(int(process.communicate()[0]) for process in both) == [0, 1]

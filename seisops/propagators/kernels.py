@@ -15,7 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from copy import copy
 from dataclasses import dataclass, fields
 from functools import cached_property, partial
@@ -24,6 +24,7 @@ from pathlib import Path
 import devito
 import numpy as np
 from devito import Constant, Function, Grid, Operator, configuration
+from filelock import FileLock
 
 from seisops import watching
 from seisops.physics.scheme import Scheme
@@ -148,7 +149,7 @@ def kernel(spec: KernelSpec) -> Operator:
     with _building, quiet(), float_environment(), uncollected():
         if spec not in _kernels:
             path = _cache_path(spec)
-            with domain.in_turn():
+            with domain.in_turn(), _alone(path):
                 operator = None if path is None else _load(path)
                 began = time.monotonic()
                 if operator is None:
@@ -202,6 +203,17 @@ def _sources() -> str:
         *(here / f"{n}.py" for n in ("domain", "equations", "kernels", "lowering")),
     ]
     return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
+
+
+@contextmanager
+def _alone(path: Path | None) -> Iterator[None]:
+    """No other process builds what will be at `path` meanwhile; where files cannot be locked one may."""
+    with ExitStack() as held:
+        if path is not None and not path.is_file():
+            with suppress(OSError, NotImplementedError):
+                path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                held.enter_context(FileLock(path.with_suffix(".lock")))
+        yield
 
 
 def _load(path: Path) -> Operator | None:
