@@ -3,17 +3,20 @@ BIN := .venv/bin
 # Two processes; tests that share a pool or a cluster stay in one of them.
 TWO := -n 2 --dist loadgroup
 
-.PHONY: demo test lint docs dist clean
+.PHONY: demo test test-long lint docs dist clean
 
 demo: .venv/demo
 	$(BIN)/python examples/lsrtm.py --output pictures
 	$(BIN)/python examples/fwi.py --output pictures
 
 test: .venv/test
-	$(BIN)/pytest $(TWO) tests/test_*.py
+	$(BIN)/pytest $(TWO) -m "not long" tests/test_*.py
 	$(BIN)/pytest $(TWO) tests/adapters_torch
 	$(BIN)/pytest $(TWO) tests/adapters_keras
 	$(BIN)/pytest $(TWO) tests/adapters_jax
+
+test-long: .venv/test
+	$(BIN)/pytest $(TWO) -m long tests/test_*.py
 
 lint: .venv/test
 	$(BIN)/ruff check .

@@ -75,12 +75,24 @@ SOLIDS_3D = {
     "elastic": replace(SOLID, shape=(7, 6, 7)),
     "elastic VTI": replace(AXIAL_SOLID, shape=(7, 6, 7)),
 }
-every = pytest.mark.parametrize("name", EARTHS)
 SOLIDS = ("density", "VTI", "TTI", "attenuating", "elastic", "water over rock", "elastic VTI", "viscoelastic")
-solids = pytest.mark.parametrize("name", SOLIDS)
-single = pytest.mark.parametrize("name", ["density", "VTI", "attenuating", "elastic"])
-# Where a law asks nothing of a medium but that it is one, a leapfrog and fields changed in place stand for all.
-two = pytest.mark.parametrize("name", ["density", "elastic"])
+# A leapfrog and fields changed in place: they stand for all where a law asks nothing of a medium but that it is one.
+TWO = ("density", "elastic")
+
+
+def media(names, short=None):
+    """Earths by name; of all but the `short` ones, where such are named, a law is a long test.
+
+    The tests of an earth stay in one process, which then builds its kernels once.
+    """
+    marks = {name: [pytest.mark.xdist_group(name)] for name in names}
+    for name in names:
+        if short is not None and name not in short:
+            marks[name].append(pytest.mark.long)
+    return pytest.mark.parametrize("name", [pytest.param(name, marks=marks[name]) for name in names])
+
+
+every, solids, two = media(EARTHS), media(SOLIDS), media(TWO)
 # A volume source is integrated over time: a sum over the whole record, of which most cancels.
 INTEGRATED = 1e-11
 
@@ -173,7 +185,7 @@ def test_the_kernel_is_the_scheme(name, adjoint):
         assert error(got[:, :, k], expected[:, :, k]) <= ROUNDING, channel
 
 
-@every
+@media(EARTHS, short=TWO)
 def test_fused_equals_unfused(name):
     w = world(name)
     y, z = w.F @ w.q, w.F.H @ w.d
@@ -210,11 +222,19 @@ def test_adjoint_of_components(name, components):
 
 
 @solids
-def test_adjoint_of_derivatives(name):
+def test_adjoint(name):
     w = world(name)
     J = w.F.jacobian(w.q, wrt=w.wrt)
     assert J.dims == (len(w.wrt), *w.model.shape)
-    for op in (w.F, J, w.F.H.jacobian(w.d, wrt=w.wrt), J.H.jacobian(w.d, wrt=w.wrt), J.jacobian(w.dp, wrt=w.wrt)):
+    assert_adjoint(w.F)
+    assert_adjoint(J)
+
+
+@media(SOLIDS, short=TWO)
+def test_adjoint_of_derivatives_of_adjoints_and_derivatives(name):
+    w = world(name)
+    J = w.F.jacobian(w.q, wrt=w.wrt)
+    for op in (w.F.H.jacobian(w.d, wrt=w.wrt), J.H.jacobian(w.d, wrt=w.wrt), J.jacobian(w.dp, wrt=w.wrt)):
         assert_adjoint(op)
 
 
@@ -237,7 +257,7 @@ def test_derivatives_in_every_parameter(name):
                               dm=direction)  # fmt: skip
 
 
-@solids
+@media(SOLIDS, short=TWO)
 def test_derivatives_in_all_parameters_of_every_product(name):
     w = world(name)
     for op, x in ((w.F, w.q), (w.F.H, w.d)):
@@ -350,7 +370,7 @@ def test_surveys_of_a_medium(name):
     assert error(again @ w.dp, J @ w.dp) <= ROUNDING
 
 
-@pytest.mark.parametrize("name", SOLIDS_3D)
+@media(SOLIDS_3D, short=["density"])
 def test_adjoint_in_3d(name):
     w = World(SOLIDS_3D[name])
     assert_adjoint(w.F)
@@ -362,7 +382,7 @@ def test_adjoint_in_3d(name):
             assert error(w.F @ w.q, y) <= ROUNDING
 
 
-@single
+@media(["density", "VTI", "attenuating", "elastic"], short=TWO)
 def test_adjoint_in_single_precision(name):
     w = World(replace(EARTHS[name], dtype="float32"))
     assert_adjoint(w.F)

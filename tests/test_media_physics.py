@@ -300,7 +300,9 @@ def test_reciprocity_of_components(name):
     assert error(record(here, "p", there, "p"), record(there, "p", here, "p")) <= 1e-10
 
 
-@pytest.mark.parametrize("name", MEDIA)
+@pytest.mark.parametrize(
+    "name", [pytest.param(x, marks=() if x in ("density", "elastic") else pytest.mark.long) for x in MEDIA]
+)
 def test_nothing_grows_in_the_long_run(name):
     """20 000 steps in white noise, near the stability limit.
 
