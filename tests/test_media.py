@@ -85,7 +85,8 @@ def media(names, short=None):
 
     The tests of an earth stay in one process, which then builds its kernels once.
     """
-    marks = {name: [pytest.mark.xdist_group(name)] for name in names}
+    # Rock and water over it have the same kernels.
+    marks = {name: [pytest.mark.xdist_group("elastic" if name == "water over rock" else name)] for name in names}
     for name in names:
         if short is not None and name not in short:
             marks[name].append(pytest.mark.long)
@@ -185,7 +186,7 @@ def test_the_kernel_is_the_scheme(name, adjoint):
         assert error(got[:, :, k], expected[:, :, k]) <= ROUNDING, channel
 
 
-@media(EARTHS, short=TWO)
+@media(SOLIDS, short=TWO)
 def test_fused_equals_unfused(name):
     w = world(name)
     y, z = w.F @ w.q, w.F.H @ w.d
