@@ -2,6 +2,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Two processes; tests that share a pool or a cluster stay in one of them.
 TWO := -n 2 --dist loadgroup
+# Threads of one process that wait do not take the cores of the other.
+test test-long docs: export OMP_WAIT_POLICY := passive
 
 .PHONY: demo test test-long lint docs dist clean
 
@@ -34,7 +36,7 @@ lint: .venv/test
 
 # The site, in docs/_build/html; the examples that did not change are not run again.
 docs: .venv/docs
-	OMP_WAIT_POLICY=passive $(BIN)/sphinx-build -W --keep-going -q -E docs docs/_build/html
+	$(BIN)/sphinx-build -W --keep-going -q -E docs docs/_build/html
 	$(BIN)/python docs/check_links.py docs/_build/html
 
 .venv/docs: .venv/test
