@@ -8,6 +8,9 @@ from pathlib import Path
 
 SMALL = ("--shots", "6", "--iterations", "6", "--cells", "161", "81")
 SIZES = {
+    "density_crosstalk": ("--shots", "6", "--iterations", "10", "--cells", "61", "61"),
+    "elastic_fwi": ("--shots", "6", "--iterations", "6", "--cells", "61", "61"),
+    "elastic_network": ("--shots", "6", "--iterations", "20", "--cells", "61", "61"),
     "extended_source": ("--iterations", "12", "--cells", "161", "81"),
     "field_workflow": ("--shots", "8", "--cells", "161", "81"),
     "fwi_bands": (*SMALL, "--receivers", "80", "--time", "1400", "--bands", "5", "8"),
@@ -15,6 +18,7 @@ SIZES = {
     "networks_keras": (),
     "networks_torch": (),
     "own_equation": ("--shots", "6", "--iterations", "8", "--cells", "81", "61"),
+    "vti_rtm": ("--shots", "8", "--cells", "161", "81"),
     "unrolled_lsrtm": ("--models", "6", "--held-out", "4", "--epochs", "2"),
 }
 HEADER = """Gallery

@@ -71,6 +71,57 @@ def scene(args: argparse.Namespace, smoothing: float) -> Scene:
     return Scene(v, v0, spacing, src, rec, f0, water)
 
 
+@dataclass
+class Wells:
+    """A solid between two wells: vp and vs in km/s, of axes (parameter, x, z), the density in g/cm³ and the survey."""
+
+    true: np.ndarray
+    start: np.ndarray
+    rho: np.ndarray
+    spacing: float
+    src: so.Geometry
+    rec: so.Geometry
+
+    def operators(self, p: np.ndarray) -> so.algebra.Chain:
+        """Model the particle velocities along x and z of every shot, forces along z."""
+        model = so.Model(vp=p[0], vs=p[1], rho=self.rho, spacing=self.spacing, vmax=1.2 * self.true[0].max())
+        Pr = so.Projection(model, self.rec, component=("x", "z"))
+        return Pr @ so.Modeling(model, self.rec) @ so.Projection(model, self.src, component="z").H
+
+    def left(self, p: np.ndarray) -> list[float]:
+        """The error of every parameter over that at the start."""
+        return [relative_error(x, y) / relative_error(x0, y) for x, x0, y in zip(p, self.start, self.true, strict=True)]
+
+
+def wells(args: argparse.Namespace, f0: float, spacing: float = 10.0) -> Wells:
+    """Layers that get faster downwards, with bodies of another vp and of another vs; f0 is the lowest peak frequency.
+
+    Forces in the left well and on the ground, geophones in the right one and on the ground.
+    """
+    nx, nz = args.cells
+    x, z = np.meshgrid(*(np.linspace(0, 1, n) for n in (nx, nz)), indexing="ij")
+
+    def body(a, b):
+        return np.exp(-0.5 * (np.hypot(x - a, z - b) / 0.09) ** 2)
+
+    start = np.stack([2.6 + 0.8 * z, 1.4 + 0.5 * z])
+    changes = np.stack([0.12 * body(0.36, 0.42) - 0.1 * body(0.66, 0.7),
+                        0.12 * body(0.64, 0.36) - 0.1 * body(0.36, 0.72)])  # fmt: skip
+    width, depth = (nx - 1) * spacing, (nz - 1) * spacing
+    left, right, top = 3 * spacing, width - 3 * spacing, 3 * spacing
+    t = 1.5 / f0 + 1.15 * np.hypot(width, depth) / start[1].min()
+
+    def along(n, well):
+        down, across = np.linspace(top, depth - top, n), np.linspace(left, right, n)
+        return np.concatenate([np.stack([np.full(n, well), down], 1), np.stack([across, np.full(n, top)], 1)])
+
+    # Between the nodes, as in the field.
+    sources, receivers = along(max(args.shots // 2, 1), left) + 3.3, along(nz // 3, right) + 1.7
+    src = so.Geometry(sources[:, None], dt=3.0, t=t)
+    rec = so.Geometry(np.broadcast_to(receivers, (len(sources), *receivers.shape)), dt=3.0, t=t)
+    return Wells(start * (1 + changes), start, np.full((nx, nz), 2.2), spacing, src, rec)
+
+
 def relative_error(x: np.ndarray, true: np.ndarray) -> float:
     """Measure |x - true| / |true|."""
     return float(np.linalg.norm(np.ravel(x) - np.ravel(true)) / np.linalg.norm(true))

@@ -23,6 +23,10 @@ CALLS = {
 }
 
 
+# One process counts for all.
+pytestmark = pytest.mark.xdist_group("calls")
+
+
 @pytest.fixture(scope="module")
 def table():
     """Calls and frames by product, in a process of its own with one thread: nothing looks on but the counter."""

@@ -91,6 +91,28 @@ def test_own_equation(tmp_path):
         assert 0 < after < before
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["elastic_fwi", "elastic_network"])
+def test_both_velocities_of_a_solid_get_better(name, tmp_path):
+    said = run(name, tmp_path, "--shots", "2", "--iterations", "5", "--cells", "41", "41")
+    for parameter in ("vp", "vs"):
+        assert 0 < figures(said, f"error of {parameter}")[0] < 100
+
+
+@pytest.mark.long
+def test_second_derivatives_tell_density_from_velocity(tmp_path):
+    said = run("density_crosstalk", tmp_path, "--shots", "4", "--iterations", "8", "--cells", "41", "41")
+    gradient, newton = (figures(said, name) for name in ("gradient", "Gauss-Newton"))
+    # How much of the velocity's spot is in the density, of the density's in the velocity, and the error.
+    assert all(0 < after < before for before, after in zip(gradient, newton, strict=True))
+
+
+@pytest.mark.long
+def test_a_migration_in_the_right_medium(tmp_path):
+    said = run("vti_rtm", tmp_path, "--shots", "4", "--cells", "101", "61")
+    assert 0 < figures(said, "isotropic")[0] < figures(said, "VTI")[0] < 1
+
+
 def test_field_workflow(tmp_path):
     said = run("field_workflow", tmp_path, "--shots", "2", "--cells", "61", "41")
     assert "Shots(2 shots x 30 points" in said
