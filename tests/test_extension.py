@@ -359,7 +359,7 @@ class Snapshot(SurveyOperator):
         return None
 
     def within(self, window):
-        return self._at(window.model)
+        return self._at(window.of(self.model))
 
     def __getitem__(self, index):
         return Snapshot(self.model, self.geometry[index], self.step)

@@ -266,6 +266,15 @@ def test_in_another_model(wide):
     assert error(so.aperture(wide.F, BUFFER).at(m=m) @ wide.q, so.aperture(wide.F.at(m=m), BUFFER) @ wide.q) <= ROUNDING
 
 
+def test_operators_keep_models_of_their_own(wide):
+    F, other = wide.F, wide.F.at(m=1.2 * wide.model.m)
+    whole = so.aperture(F + other, ALL)
+    assert error(whole @ wide.q, F @ wide.q + other @ wide.q) <= ROUNDING
+    d = limited(F) @ wide.q
+    assert error(limited(F + other) @ wide.q, d + limited(other) @ wide.q) <= ROUNDING
+    assert error(limited(other.H @ F) @ wide.q, limited(other).H @ d) <= ROUNDING
+
+
 def test_ragged_surveys(wide):
     rec = so.Geometry([wide.rec.positions[0], wide.rec.positions[1][:2]], dt=2.0, t=wide.t)
     F = so.Projection(wide.model, rec) @ wide.A @ wide.Ps.H

@@ -88,7 +88,7 @@ class World:
     def part(self, i: int, window) -> World:
         """Shot `i` by itself, on a part of the model."""
         other = copy(self)
-        other.model = window.model
+        other.model = window.of(self.model)
         for name in ("src", "rec", "other", "ragged", "fine", "coarse", "shared", "wavelet", "q", "d"):
             setattr(other, name, getattr(self, name)[[i]])
         other.w, other.dm, other.dmh = window.crop(self.w[[i]]), window.crop(self.dm), window.crop(self.dmh)

@@ -69,7 +69,7 @@ class Laplacian(GridOperator):
         return Laplacian(model)
 
     def within(self, window):
-        return Laplacian(window.model)
+        return Laplacian(window.of(self.model))
 
     def __getitem__(self, index):
         return self
@@ -128,8 +128,8 @@ class Weighting(GridOperator):
 
     def within(self, window):
         if self.op is None:
-            return Weighting(window.model, None, None if self.z is None else window.crop(self.z))
-        return Weighting(window.model, *placed(self.op, self.z, window))
+            return Weighting(window.of(self.model), None, None if self.z is None else window.crop(self.z))
+        return Weighting(window.of(self.model), *placed(self.op, self.z, window))
 
     def __getitem__(self, index):
         return Weighting(self.model, *selected(self.op, self.z, index)) if self.sums_shots else self

@@ -25,7 +25,20 @@ class Window:
     @cached_property
     def model(self) -> Model:
         """The part, with the time step and the layer of the whole."""
-        return self.full.window(self.slices)
+        return self.of(self.full)
+
+    def of(self, model: Model) -> Model:
+        """The same part of a model on the whole grid; operators that share a model share its part."""
+        for whole, part in self._parts:
+            if whole is model:
+                return part
+        self._parts.append((model, model.window(self.slices)))
+        return self._parts[-1][1]
+
+    @cached_property
+    def _parts(self) -> list[tuple[Model, Model]]:
+        """Models, and the parts of them that have been made."""
+        return []
 
     def within(self, slices: tuple[slice, ...]) -> tuple[slice, ...]:
         """What other `slices` of the whole have in common with the part, counted from where it begins."""

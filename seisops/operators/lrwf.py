@@ -95,7 +95,7 @@ class LRWF(SurveyOperator):
         return self._copied(model=model)
 
     def within(self, window):
-        return LRWF(window.model, self.geometry, self.wavelet, component=self.component)
+        return LRWF(window.of(self.model), self.geometry, self.wavelet, component=self.component)
 
     def __getitem__(self, index: ShotIndex) -> LRWF:
         wavelet = self.wavelet[shot_indices(index, self.nsrc)]

@@ -57,7 +57,7 @@ class Modeling(SurveyOperator):
         return self._copied(["_march"], model=model)
 
     def within(self, window):
-        return Modeling(window.model, self.geometry)
+        return Modeling(window.of(self.model), self.geometry)
 
     def __getitem__(self, index: ShotIndex) -> Modeling:
         return Modeling(self.model, self.geometry[index])

@@ -126,7 +126,7 @@ class Change(SeismicOperator):
         return self._like(model, filled=[f.at(model) for f in self.filled])
 
     def within(self, window):
-        return self._like(window.model, filled=[f.within(window) for f in self.filled])
+        return self._like(window.of(self.model), filled=[f.within(window) for f in self.filled])
 
     def __getitem__(self, index):
         return self._like(filled=[f.shots(index) for f in self.filled])

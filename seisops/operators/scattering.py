@@ -110,7 +110,7 @@ class Scattering(BackgroundOperator):
                 f"{self} has a wavefield of the whole model for its background: an aperture takes parts of products "
                 "that march theirs, such as so.Jacobian(F, q)."
             )
-        return self._like(window.model, self.geometry, *placed(self.op, self.x, window))
+        return self._like(window.of(self.model), self.geometry, *placed(self.op, self.x, window))
 
     def __getitem__(self, index: ShotIndex) -> Scattering:
         return self._like(self.model, self.geometry[index], *selected(self.op, self.x, index))
@@ -217,7 +217,7 @@ class VirtualSource(SurveyOperator):
 
     def within(self, window):
         op, x = (None, window.crop(self.x)) if self.op is None else placed(self.op, self.x, window)
-        return self._like(window.model, self.geometry, op, x)
+        return self._like(window.of(self.model), self.geometry, op, x)
 
     def __getitem__(self, index: ShotIndex) -> VirtualSource:
         # The perturbation is one for all shots, summed over all of those that made it.
