@@ -101,7 +101,7 @@ def test_both_velocities_of_a_solid_get_better(name, tmp_path):
 
 @pytest.mark.long
 def test_second_derivatives_tell_density_from_velocity(tmp_path):
-    said = run("density_crosstalk", tmp_path, "--shots", "4", "--iterations", "8", "--cells", "41", "41")
+    said = run("density_crosstalk", tmp_path, "--shots", "6", "--iterations", "25", "--cells", "41", "41")
     gradient, newton = (figures(said, name) for name in ("gradient", "Gauss-Newton"))
     # How much of the velocity's spot is in the density, of the density's in the velocity, and the error.
     assert all(0 < after < before for before, after in zip(gradient, newton, strict=True))
