@@ -383,7 +383,7 @@ def test_adjoint_in_3d(name):
             assert error(w.F @ w.q, y) <= ROUNDING
 
 
-@media(["density", "VTI", "attenuating", "elastic"], short=TWO)
+@two
 def test_adjoint_in_single_precision(name):
     w = World(replace(EARTHS[name], dtype="float32"))
     assert_adjoint(w.F)
