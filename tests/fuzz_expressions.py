@@ -14,6 +14,7 @@ import json
 import os
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ import warnings
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from functools import cache
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 
 import fuzz_oracle as oracle
 import numpy as np
@@ -914,6 +915,9 @@ def work(first: int, count: int, until: float) -> None:
         print(json.dumps({"begin": seed}), flush=True)
         findings, tally = trial(seed)
         print(json.dumps({"end": seed, "findings": findings, "refused": tally}), flush=True)
+    # Its pool would hold on to the pipe, on which whoever listens would wait for ever.
+    for child in active_children():
+        child.kill()
     os._exit(0)
 
 
@@ -926,7 +930,9 @@ class Watched:
         # Who is killed while it compiles leaves a lock behind, on which others that share the folder wait for ever.
         self.folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         environment = os.environ | {"TMPDIR": self.folder.name}
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True
+        )
         self.hung = False
 
     def lines(self):
@@ -948,7 +954,7 @@ class Watched:
 
     def _kill(self) -> None:
         self.hung = True
-        self.process.kill()
+        os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def run(first: int, count: int, until: float) -> int:
