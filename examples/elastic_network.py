@@ -7,7 +7,6 @@ never seen an earth; all it learns from are records of two components, through t
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from seisops_torch import Layer
 from tqdm import trange
@@ -75,18 +74,9 @@ def main() -> None:
             optimiser.step()
             misfits.append(misfit.item())
             steps.set_postfix_str(f"misfit {misfits[-1]:.4f}")
-    result = earth().detach().numpy()
-    for name, left in zip(("vp", "vs"), s.left(result), strict=True):
-        print(f"error of {name}: {100 * left:.1f} % of that at the start")
 
     figure, axes = plt.subplots(2, 3, figsize=(15, 9), layout="constrained")
-    changes = {"true": s.true / s.start - 1, "network": result / s.start - 1}
-    limit = 100 * np.abs(changes["true"]).max()
-    for k, name in enumerate(("vp", "vs")):
-        for ax, (which, change) in zip(axes[k], changes.items(), strict=False):
-            so.plot.section(F.model, 100 * change[k], ax, title=f"{name}, {which}", label="change (%)",
-                            limits=(-limit, limit), survey=(s.src, s.rec) if which == "true" else ())  # fmt: skip
-            ax.images[0].set_cmap("RdBu_r")
+    s.compare(axes, earth().detach().numpy())
     so.plot.shot(s.rec, d.numpy()[:, 1], axes[0, 2], i=s.src.nsrc // 4, title="velocity along z")
     so.plot.convergence({"Adam": misfits}, axes[1, 2], title="convergence", label="relative misfit")
     save(figure, args, "elastic_network.png")

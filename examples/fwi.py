@@ -7,34 +7,9 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy.optimize import minimize
-from tqdm import tqdm
 
 import seisops as so
-from seisops.scene import arguments, relative_error, save, scene
-
-
-def invert(F, q, d, m, bounds, iterations: int, name: str) -> tuple[np.ndarray, list[float]]:
-    """L-BFGS-B from `m`; the model it ends in and the misfit of every iteration, relative to the first."""
-    first, _ = so.fwi(F.at(m=m), q, d)
-    values = [1.0]
-
-    def objective(x):
-        value, gradient = so.fwi(F.at(m=x), q, d)
-        return value / first, gradient.ravel() / first
-
-    bar = tqdm(total=iterations, desc=name, bar_format="{desc} {bar:30} {n_fmt}/{total_fmt} [{elapsed}] {postfix}")
-
-    def show(intermediate_result):
-        values.append(float(intermediate_result.fun))
-        bar.set_postfix_str(f"misfit {values[-1]:.4f}")
-        bar.update()
-
-    options = {"maxiter": iterations, "maxcor": 10, "ftol": 0, "gtol": 0}
-    with bar:
-        result = minimize(objective, m.ravel(), jac=True, method="L-BFGS-B", bounds=bounds, callback=show,
-                          options=options)  # fmt: skip
-    return result.x.reshape(m.shape), values
+from seisops.scene import arguments, minimised, relative_error, save, scene
 
 
 def main() -> None:
@@ -48,12 +23,13 @@ def main() -> None:
     slowest, fastest = 1 / (0.95 * s.v.min()) ** 2, 1 / (1.1 * s.v.max()) ** 2
     lower = np.where(s.water, m0, fastest).ravel()
     upper = np.where(s.water, m0, slowest).ravel()
+    bounds = list(zip(lower, upper, strict=True))
     m, curves = m0, {}
     for f0 in (0.45 * s.f0, 0.8 * s.f0):
         q = so.ricker(s.src, f0)
         d = F @ q
         name = f"{1000 * f0:.1f} Hz"
-        m, curves[name] = invert(F0, q, d, m, list(zip(lower, upper, strict=True)), args.iterations, name)
+        m, curves[name] = minimised(lambda m, q=q, d=d: so.fwi(F0.at(m=m), q, d), m, bounds, args.iterations, name)
     v = 1 / np.sqrt(m)
     print(f"relative velocity error: {relative_error(s.v0, s.v):.4f} before, {relative_error(v, s.v):.4f} after")
 

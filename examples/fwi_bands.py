@@ -10,33 +10,9 @@ import time
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy.optimize import minimize
-from tqdm import tqdm
 
 import seisops as so
-from seisops.scene import parser, relative_error, save, scene
-
-
-def invert(F, q, d, m, bounds, iterations: int, name: str) -> tuple[np.ndarray, list[float]]:
-    """L-BFGS-B from `m`; the model it ends in and the misfit of every iteration, relative to the first."""
-    first, _ = so.fwi(F.at(m=m), q, d)
-    values = [1.0]
-
-    def objective(x):
-        value, gradient = so.fwi(F.at(m=x), q, d)
-        return value / first, gradient.ravel() / first
-
-    with tqdm(total=iterations, desc=name) as bar:
-
-        def show(intermediate_result):
-            values.append(float(intermediate_result.fun))
-            bar.set_postfix_str(f"misfit {values[-1]:.4f}")
-            bar.update()
-
-        options = {"maxiter": iterations, "maxcor": 10, "ftol": 0, "gtol": 0}
-        found = minimize(objective, m.ravel(), jac=True, method="L-BFGS-B", bounds=bounds, callback=show,
-                         options=options)  # fmt: skip
-    return found.x.reshape(m.shape), values
+from seisops.scene import minimised, parser, relative_error, save, scene
 
 
 def smoother(v: np.ndarray, sigma: float, free: np.ndarray) -> np.ndarray:
@@ -84,7 +60,8 @@ def main() -> None:
     for band in args.bands:
         q = so.ricker(s.src, band / 1000)
         d = F @ q
-        m, curves[f"{band:g} Hz"] = invert(F0, q, d, m, bounds, args.iterations, f"{band:g} Hz")
+        name = f"{band:g} Hz"
+        m, curves[name] = minimised(lambda m, q=q, d=d: so.fwi(F0.at(m=m), q, d), m, bounds, args.iterations, name)
         if args.variation:
             m = smoother(1 / np.sqrt(m), args.variation, below) ** -2.0
         stages[f"after {band:g} Hz"] = 1 / np.sqrt(m)

@@ -11,8 +11,6 @@ from typing import ClassVar
 
 import matplotlib.pyplot as plt
 import numpy as np
-from scipy.optimize import minimize
-from tqdm import tqdm
 
 import seisops as so
 from seisops.physics import Medium, Parameter
@@ -20,7 +18,7 @@ from seisops.physics.medium import staggered_step
 from seisops.physics.ports import added, assigned, ported
 from seisops.physics.steps import Receiver, Source
 from seisops.physics.terms import Difference, Field, Times
-from seisops.scene import parser, relative_error, save
+from seisops.scene import minimised, parser, relative_error, save
 
 C = 0.299792458  # m/ns
 Z0 = 0.376730314  # the impedance of free space, V/mA: that times mS/m is 1/m
@@ -128,25 +126,16 @@ def main() -> None:
     # Relative changes; those of the conductivity do less to the data and are larger.
     scale = np.stack([start["epsilon"], 4.0 * start["sigma"]])
     base = np.stack([start[name] for name in WRT])
-    first, values = so.fwi(F, q, d, wrt=WRT)[0], [1.0]
 
     def objective(p):
-        epsilon, sigma = base + scale * p.reshape(base.shape)
+        epsilon, sigma = base + scale * p
         value, gradient = so.fwi(F.at(epsilon=epsilon, sigma=sigma), q, d, wrt=WRT)
-        return value / first, (scale * gradient).ravel() / first
+        return value, scale * gradient
 
-    with tqdm(total=args.iterations, bar_format="{bar:30} {n_fmt}/{total_fmt} [{elapsed}] {postfix}") as bar:
-
-        def show(intermediate_result):
-            values.append(float(intermediate_result.fun))
-            bar.set_postfix_str(f"misfit {values[-1]:.4f}")
-            bar.update()
-
-        # A permittivity of 3.3 at least, a conductivity above zero.
-        bounds = [(-0.25, 0.35)] * model.size + [(-0.22, 0.5)] * model.size
-        found = minimize(objective, np.zeros(base.size), jac=True, method="L-BFGS-B", bounds=bounds, callback=show,
-                         options={"maxiter": args.iterations, "ftol": 0, "gtol": 0})  # fmt: skip
-    result = dict(zip(WRT, base + scale * found.x.reshape(base.shape), strict=True))
+    # A permittivity of 3.3 at least, a conductivity above zero.
+    bounds = [(-0.25, 0.35)] * model.size + [(-0.22, 0.5)] * model.size
+    found, values = minimised(objective, np.zeros(base.shape), bounds, args.iterations)
+    result = dict(zip(WRT, base + scale * found, strict=True))
     for name in WRT:
         before, after = (relative_error(p[name], true[name]) for p in (start, result))
         print(f"relative error of {name}: {before:.4f} before, {after:.4f} after")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from scipy.optimize import minimize
+from tqdm import tqdm
 
 import seisops as so
 
@@ -88,9 +91,19 @@ class Wells:
         Pr = so.Projection(model, self.rec, component=("x", "z"))
         return Pr @ so.Modeling(model, self.rec) @ so.Projection(model, self.src, component="z").H
 
-    def left(self, p: np.ndarray) -> list[float]:
-        """The error of every parameter over that at the start."""
-        return [relative_error(x, y) / relative_error(x0, y) for x, x0, y in zip(p, self.start, self.true, strict=True)]
+    def compare(self, axes, p: np.ndarray) -> None:
+        """Say what `p` leaves of the error at the start, and draw the true and the found changes, a row a parameter."""
+        model = self.operators(p).model
+        true, found = (100 * (x / self.start - 1) for x in (self.true, p))
+        limits = (-np.abs(true).max(), np.abs(true).max())
+        for k, name in enumerate(("vp", "vs")):
+            left = relative_error(p[k], self.true[k]) / relative_error(self.start[k], self.true[k])
+            print(f"error of {name}: {100 * left:.1f} % of that at the start")
+            pictures = (("true", true[k], (self.src, self.rec)), ("found", found[k], ()))
+            for ax, (which, change, survey) in zip(axes[k], pictures, strict=False):
+                title = f"{name}, {which}"
+                so.plot.section(model, change, ax, title=title, label="change (%)", limits=limits, survey=survey)
+                ax.images[0].set_cmap("RdBu_r")
 
 
 def wells(args: argparse.Namespace, f0: float, spacing: float = 10.0) -> Wells:
@@ -105,8 +118,8 @@ def wells(args: argparse.Namespace, f0: float, spacing: float = 10.0) -> Wells:
         return np.exp(-0.5 * (np.hypot(x - a, z - b) / 0.09) ** 2)
 
     start = np.stack([2.6 + 0.8 * z, 1.4 + 0.5 * z])
-    changes = np.stack([0.12 * body(0.36, 0.42) - 0.1 * body(0.66, 0.7),
-                        0.12 * body(0.64, 0.36) - 0.1 * body(0.36, 0.72)])  # fmt: skip
+    of_vp = 0.12 * body(0.36, 0.42) - 0.1 * body(0.66, 0.7)
+    of_vs = 0.12 * body(0.64, 0.36) - 0.1 * body(0.36, 0.72)
     width, depth = (nx - 1) * spacing, (nz - 1) * spacing
     left, right, top = 3 * spacing, width - 3 * spacing, 3 * spacing
     t = 1.5 / f0 + 1.15 * np.hypot(width, depth) / start[1].min()
@@ -119,7 +132,37 @@ def wells(args: argparse.Namespace, f0: float, spacing: float = 10.0) -> Wells:
     sources, receivers = along(max(args.shots // 2, 1), left) + 3.3, along(nz // 3, right) + 1.7
     src = so.Geometry(sources[:, None], dt=3.0, t=t)
     rec = so.Geometry(np.broadcast_to(receivers, (len(sources), *receivers.shape)), dt=3.0, t=t)
-    return Wells(start * (1 + changes), start, np.full((nx, nz), 2.2), spacing, src, rec)
+    return Wells(start * (1 + np.stack([of_vp, of_vs])), start, np.full((nx, nz), 2.2), spacing, src, rec)
+
+
+def minimised(
+    objective: Callable, x: np.ndarray, bounds: Sequence, iterations: int, name: str = ""
+) -> tuple[np.ndarray, list[float]]:
+    """SciPy's L-BFGS-B from `x`, with a bar: where it ends, and the misfit of every iteration over the first.
+
+    The objective gives a misfit and its gradient for an array of the shape of `x`.
+    """
+    first: list[float] = []
+    values = [1.0]
+
+    def relative(flat):
+        value, gradient = objective(flat.reshape(x.shape))
+        first.append(value)
+        return value / first[0], np.ravel(gradient) / first[0]
+
+    form = "{desc} {bar:30} {n_fmt}/{total_fmt} [{elapsed}] {postfix}"
+    with tqdm(total=iterations, desc=name, bar_format=form) as bar:
+
+        def show(intermediate_result):
+            values.append(float(intermediate_result.fun))
+            bar.set_postfix_str(f"misfit {values[-1]:.4f}")
+            bar.update()
+
+        options = {"maxiter": iterations, "maxcor": 10, "ftol": 0, "gtol": 0}
+        found = minimize(
+            relative, x.ravel(), jac=True, method="L-BFGS-B", bounds=bounds, callback=show, options=options
+        )
+    return found.x.reshape(x.shape), values
 
 
 def relative_error(x: np.ndarray, true: np.ndarray) -> float:

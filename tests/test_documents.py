@@ -34,7 +34,7 @@ def test_the_snippets_run(tmp_path):
     assert (tmp_path / "image.png").stat().st_size > 10_000
 
 
-# What `make docs` makes, it looks for itself.
+# `make docs` makes it, and checks the links of what it makes.
 MADE = ("gallery/",)
 
 

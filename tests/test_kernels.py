@@ -82,14 +82,27 @@ print(kernels.built)
 """
 
 
+def started(cache):
+    """A process that waits for a line before it needs its only kernel, which it keeps in a folder."""
+    env = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    process = subprocess.Popen([sys.executable, "-c", ONE_SHOT], env=env, **pipes)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
 def test_processes_that_need_the_same_kernel_build_it_once(tmp_path):
     """Who comes second waits for it, and finds it on disk."""
-    env = os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
-    command = [sys.executable, "-c", ONE_SHOT]
-    both = [subprocess.Popen(command, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in "ab"]
-    for process in both:
-        assert process.stdout.readline() == "ready\n"
+    both = [started(tmp_path) for _ in range(2)]
     for process in both:
         process.stdin.write("\n")
         process.stdin.flush()
     assert sorted(int(process.communicate()[0]) for process in both) == [0, 1]
+
+
+def test_a_kernel_is_built_where_none_can_be_kept(tmp_path):
+    no_folder = tmp_path / "file"
+    no_folder.touch()
+    process = started(no_folder)
+    assert process.communicate("\n")[0] == "1\n"
+    assert process.returncode == 0

@@ -37,9 +37,8 @@ def test_adjoint_in_3d(name, kind):
     assert checks.dot_test(op, verbose=False) <= DOT[op.dtype.name]
 
 
-# Those between are orders of the structures in test_kernels.py.
-@pytest.mark.parametrize("order", [2, 10])
-def test_adjoint_of_the_lowest_and_of_a_high_order(order):
+@pytest.mark.parametrize("order", [2, 4, 6, 10])
+def test_adjoint_of_every_order(order):
     w = World(**KINDS["2d"], space_order=order)
     for op in (w.A, w.F, w.J):
         assert checks.dot_test(op, verbose=False) <= DOT["float64"]

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pylops
 import pytest
-from zoo import DOT, ROUNDING, SLOPE, Elsewhere, error, random
+from zoo import DOT, ROUNDING, SLOPE, TWO, Elsewhere, error, media, random
 
 import seisops as so
 from seisops import checks
@@ -76,23 +76,6 @@ SOLIDS_3D = {
     "elastic VTI": replace(AXIAL_SOLID, shape=(7, 6, 7)),
 }
 SOLIDS = ("density", "VTI", "TTI", "attenuating", "elastic", "water over rock", "elastic VTI", "viscoelastic")
-# A leapfrog and fields changed in place: they stand for all where a law asks nothing of a medium but that it is one.
-TWO = ("density", "elastic")
-
-
-def media(names, short=None):
-    """Earths by name; of all but the `short` ones, where such are named, a law is a long test.
-
-    The tests of an earth stay in one process, which then builds its kernels once.
-    """
-    # Rock and water over it have the same kernels.
-    marks = {name: [pytest.mark.xdist_group("elastic" if name == "water over rock" else name)] for name in names}
-    for name in names:
-        if short is not None and name not in short:
-            marks[name].append(pytest.mark.long)
-    return pytest.mark.parametrize("name", [pytest.param(name, marks=marks[name]) for name in names])
-
-
 every, solids, two = media(EARTHS), media(SOLIDS), media(TWO)
 # A volume source is integrated over time: a sum over the whole record, of which most cancels.
 INTEGRATED = 1e-11
@@ -186,7 +169,7 @@ def test_the_kernel_is_the_scheme(name, adjoint):
         assert error(got[:, :, k], expected[:, :, k]) <= ROUNDING, channel
 
 
-@media(SOLIDS, short=TWO)
+@media(EARTHS, short=TWO)
 def test_fused_equals_unfused(name):
     w = world(name)
     y, z = w.F @ w.q, w.F.H @ w.d
@@ -383,7 +366,7 @@ def test_adjoint_in_3d(name):
             assert error(w.F @ w.q, y) <= ROUNDING
 
 
-@two
+@media(["density", "VTI", "attenuating", "elastic"], short=TWO)
 def test_adjoint_in_single_precision(name):
     w = World(replace(EARTHS[name], dtype="float32"))
     assert_adjoint(w.F)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import hankel2
-from zoo import error
+from zoo import TWO, error, media
 
 import seisops as so
 
@@ -301,9 +301,7 @@ def test_reciprocity_of_components(name):
     assert error(record(here, "p", there, "p"), record(there, "p", here, "p")) <= 1e-10
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(x, marks=() if x in ("density", "elastic") else pytest.mark.long) for x in MEDIA]
-)
+@media(MEDIA, short=TWO)
 def test_nothing_grows_in_the_long_run(name):
     """20 000 steps in white noise, near the stability limit.
 

@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 
 import numpy as np
 import pylops
+import pytest
 
 import seisops as so
 from seisops.execution import pickles
@@ -340,3 +341,22 @@ class Elsewhere(Executor):
         future = Future()
         future.set_result(function(*args))
         return future
+
+
+# ---------------------------------------------------------------------- media
+
+# A leapfrog and fields changed in place: they stand for all where a law asks nothing of a medium but that it is one.
+TWO = ("density", "elastic")
+
+
+def media(names, short=None):
+    """Earths by name; of all but the `short` ones, where such are named, a law is a long test.
+
+    The tests of an earth stay in one process, which then builds its kernels once.
+    """
+    # Rock and water over it have the same kernels.
+    marks = {name: [pytest.mark.xdist_group("elastic" if name == "water over rock" else name)] for name in names}
+    for name in names:
+        if short is not None and name not in short:
+            marks[name].append(pytest.mark.long)
+    return pytest.mark.parametrize("name", [pytest.param(name, marks=marks[name]) for name in names])

@@ -146,8 +146,8 @@ class Projection(SurveyOperator):
         return self._copied(model=model)
 
     def within(self, window):
-        weights = [self._weighted(window.of(self.model), p) for p in self.geometry.positions]
-        return self._copy(window.of(self.model), self.geometry, weights)
+        model = window.of(self.model)
+        return self._copy(model, self.geometry, [self._weighted(model, p) for p in self.geometry.positions])
 
     def __getitem__(self, index: ShotIndex) -> Projection:
         chosen = shot_indices(index, self.nsrc)

@@ -229,7 +229,6 @@ def _load(path: Path) -> Operator | None:
 def _save(path: Path, operator: Operator) -> None:
     """Write whole or not at all; a disk that cannot be written costs the next process a build."""
     with suppress(OSError):
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
             pickle.dump(operator, file)
         os.replace(file.name, path)
