@@ -607,8 +607,10 @@ def law_forward(t: Trial):
 
 def law_adjoint(t: Trial):
     """So is the adjoint product."""
+    # The library first: what it refuses has no meaning to the oracle either.
+    found = t.op.H @ t.y
     if (expected := t.expected_adjoint(t.y)) is not None:
-        yield rel(t.op.H @ t.y, expected), t.exact
+        yield rel(found, expected), t.exact
 
 
 def law_dot_test(t: Trial):
