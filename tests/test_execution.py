@@ -16,7 +16,7 @@ from zoo import ROUNDING, Elsewhere, Stored, diagonal, error, normal, operator, 
 
 import seisops as so
 from seisops import checks
-from seisops.execution import pickles
+from seisops.execution import cores, neighbours, pickles
 from seisops.execution.blas import one_thread
 from seisops.storage import Disk, Half
 
@@ -313,8 +313,9 @@ def test_unknown_settings_are_refused():
         pass
 
 
-def test_reproducible():
+def test_reproducible(monkeypatch):
     """Points whose weights overlap, by several threads: what is added in which order must not depend on the clock."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
     model = so.Model(v=np.full((300, 250), 2.0), spacing=10, dtype="float64")
     points = so.Geometry([[[x, 100.5] for x in np.linspace(20, 2900, 200)]], dt=2, t=100)
     B = so.Modeling(model, points).H @ so.Projection(model, points).H
@@ -322,6 +323,34 @@ def test_reproducible():
     with so.config(reproducible=True):
         first = B @ d
         assert all(np.array_equal(B @ d, first) for _ in range(3))
+
+
+@pytest.mark.parametrize("others, threads", [(0.0, 4), (0.4, 4), (1.0, 3), (2.7, 1), (4.0, 1)])
+def test_a_shot_leaves_the_cores_that_others_work_on(monkeypatch, others, threads):
+    """Of four cores, one second after the other; its own work and its own children's is not that of others."""
+    looks = iter([neighbours.Look(0.0, 50.0, 20.0), neighbours.Look(1.0, 53.0 + others, 23.0)])
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(cores, "bound", lambda: 4)
+    monkeypatch.setattr(neighbours, "_last", None)
+    monkeypatch.setattr(neighbours, "look", lambda: next(looks))
+    monkeypatch.setattr(neighbours, "_busy", 0.0)
+    monkeypatch.setattr(neighbours, "PERIOD", -np.inf)
+    assert [cores.threads_now(4), cores.threads_now(4)] == [4, threads]
+    # What the user asks for is taken at its word.
+    monkeypatch.setenv("OMP_NUM_THREADS", "4")
+    assert cores.threads_now(4) == 4
+
+
+def test_what_others_work_is_what_the_machine_works_but_for_this_process():
+    before = neighbours.look()
+    began = time.process_time()
+    while time.process_time() - began < 0.5:
+        pass
+    after = neighbours.look()
+    assert after.own - before.own == pytest.approx(0.5, abs=0.1)
+    # The kernel counts in hundredths.
+    assert after.worked - before.worked >= after.own - before.own - 0.1
+    assert after.worked - before.worked <= (after.wall - before.wall) * cores.bound() + 0.1
 
 
 @pytest.mark.parametrize("executor", [None, ThreadPoolExecutor(2)])

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextvars import ContextVar
 from typing import TypeVar
 
+from seisops.execution import neighbours
 from seisops.execution.config import current
 from seisops.propagators import domain
 
@@ -40,6 +41,13 @@ def threads_per_shot(cells: int) -> int:
     return _threads.get() or share(cells // domain.ranks())
 
 
+def threads_now(threads: int) -> int:
+    """Count those of a shot's threads that find a core which other processes leave free."""
+    if threads == 1 or "OMP_NUM_THREADS" in os.environ:
+        return threads
+    return max(1, min(threads, round(bound() - neighbours.busy())))
+
+
 def threads_at_points(threads: int) -> int:
     """Count the threads of a shot that inject into the wavefield at points side by side."""
     return 1 if current().reproducible else threads
@@ -47,11 +55,14 @@ def threads_at_points(threads: int) -> int:
 
 def cores() -> int:
     """Count the cores this process may use, fewer where OMP_NUM_THREADS says so."""
-    installed = os.cpu_count() or 1
-    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else installed
-    available = min(bound, max(1, installed // domain.sharers()))
+    available = min(bound(), max(1, (os.cpu_count() or 1) // domain.sharers()))
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     return min(available, int(wanted)) if wanted else available
+
+
+def bound() -> int:
+    """Count the cores of this machine that this process is bound to; all, where it is not."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def at_once(nsrc: int, cells: int) -> int:

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from seisops.algebra import Chain, ShotIndex, derivative
 from seisops.algebra.operator import Footprint
-from seisops.execution.cores import at_once, threads_at_points, threads_per_shot
+from seisops.execution.cores import at_once, threads_at_points, threads_now, threads_per_shot
 from seisops.execution.shots import shares_memory
 from seisops.operators.projection import Projection
 from seisops.operators.scattering import Scattering
 from seisops.operators.survey_operator import RECEIVER, SOURCE, Collected, SurveyOperator, filters
 from seisops.propagators.couplings import Wavefield
+from seisops.propagators.kernels import runs_threaded
 from seisops.propagators.marching import Marching, Term
 from seisops.storage import History
 from seisops.time_operator import filtered
@@ -199,10 +200,11 @@ class Propagation(SurveyOperator):
 
     def marching(self, source: Term, measures: list[Term]) -> Marching:
         """The march of a shot, from what it injects to what it measures."""
-        threads = threads_per_shot(prod(self.model.padded_shape))
+        share = threads_per_shot(prod(self.model.padded_shape))
+        threads = threads_now(share)
         return Marching(
             self.model, self.nt, adjoint=self.adjoint_time, source=source, measures=measures,
-            threads=threads, threads_at_points=threads_at_points(threads),
+            threaded=runs_threaded(share), threads=threads, threads_at_points=threads_at_points(threads),
         )  # fmt: skip
 
 

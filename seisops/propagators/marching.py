@@ -20,7 +20,7 @@ from seisops.physics.ports import inlined
 from seisops.physics.scheme import Scheme
 from seisops.propagators import domain
 from seisops.propagators.equations import depth, strip_cells
-from seisops.propagators.kernels import KernelSpec, float_environment, kernel, runs_threaded
+from seisops.propagators.kernels import KernelSpec, float_environment, kernel
 from seisops.propagators.terms import PortArrays, Term
 from seisops.propagators.workspaces import workspaces
 from seisops.storage.base import BLOCK
@@ -44,6 +44,8 @@ class Marching:
         March backwards, with the transpose.
     source : Term
     measures : list of Term
+    threaded : bool
+        Of a kernel with threads, which may run with one.
     threads, threads_at_points : int
         Of OpenMP, for the grid and for what is injected and recorded at points.
 
@@ -54,12 +56,12 @@ class Marching:
     """
 
     def __init__(
-        self, model: Model, nt: int, *, adjoint: bool, source: Term, measures: list[Term], threads: int,
-        threads_at_points: int,
+        self, model: Model, nt: int, *, adjoint: bool, source: Term, measures: list[Term], threaded: bool,
+        threads: int, threads_at_points: int,
     ) -> None:  # fmt: skip
         self.model, self.nt, self.adjoint = model, nt, adjoint
         self.terms = [source, *measures]
-        self.spec = _known_spec(model, adjoint, runs_threaded(threads), source, measures)
+        self.spec = _known_spec(model, adjoint, threaded, source, measures)
         self.threads = {"nthreads": threads, "nthreads_nonaffine": threads_at_points}
         self.shows_steps = watching.shows_steps()
         self.block = min(nt, BLOCK) if self.shows_steps else nt
