@@ -541,7 +541,7 @@ def refused(error: Exception, tally: Counter) -> None:
     message = f"{type(error).__name__}: {error}".splitlines()[0]
     if isinstance(error, IndexError) and "shot" not in message.lower():
         raise AssertionError(f"refused in other words: {message} {place(error)}") from error
-    if isinstance(error, oracle.Meaningless) or not ("/seisops/" in raised or "/pylops/" in raised):
+    if not ("/seisops/" in raised or "/pylops/" in raised):
         raise AssertionError(f"refused in other words: {message} {place(error)}") from error
     message = re.sub(r"[-+]?\d[\d.,e+-]*j?", "#", message)
     message = re.sub(r"(\([^()]*\) -> \([^()]*\)|Pr.*?: \(|\[.*?\])", "...", message)
@@ -607,10 +607,8 @@ def law_forward(t: Trial):
 
 def law_adjoint(t: Trial):
     """So is the adjoint product."""
-    # The library first: what it refuses has no meaning to the oracle either.
-    found = t.op.H @ t.y
     if (expected := t.expected_adjoint(t.y)) is not None:
-        yield rel(found, expected), t.exact
+        yield rel(t.op.H @ t.y, expected), t.exact
 
 
 def law_dot_test(t: Trial):
@@ -848,6 +846,11 @@ def broken(node: Node, name: str, seed: int) -> str | None:
             for i, (error, bound) in enumerate(LAWS[name](Trial(node, np.random.default_rng([seed, 1])))):
                 if not error <= bound:
                     return f"{name}[{i}] {error:.1e}"
+    except oracle.Meaningless:
+        # The law asked the oracle before it asked the library, which has to refuse the product.
+        if name != "forward":
+            return broken(node, "forward", seed)
+        return f"{name} gave what has no meaning"
     except REFUSALS as error:
         try:
             refused(error, _refusals)
