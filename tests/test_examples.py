@@ -36,8 +36,10 @@ TOY = ("--shots", "2", "--iterations", "2", "--cells", "61", "41")
     "name, images, better, worse",
     [
         ("lsrtm", 3, "CGLS, 2 iterations", "migration (J.H)"),
-        ("lsrtm_preconditioned", 3, "CGLS, preconditioned", "CGLS, plain"),
-        ("lsrtm_encoded", 2, "CGLS, 2 shots x 7 iterations", "2 encoded shots x 2 passes"),
+        pytest.param("lsrtm_preconditioned", 3, "CGLS, preconditioned", "CGLS, plain", marks=pytest.mark.long),
+        pytest.param(
+            "lsrtm_encoded", 2, "CGLS, 2 shots x 7 iterations", "2 encoded shots x 2 passes", marks=pytest.mark.long
+        ),
     ],
 )
 def test_migrations(name, images, better, worse, tmp_path):
@@ -55,6 +57,7 @@ def test_inversion(tmp_path):
     assert 0 < float(after) < float(before)
 
 
+@pytest.mark.long
 def test_image_gathers(tmp_path):
     out = run("image_gathers", tmp_path, "--shots", "2", "--cells", "61", "41")
     shares = re.findall(r"^  (8 % too slow|right|8 % too fast) +(\d\.\d+)$", out, re.MULTILINE)
@@ -62,12 +65,14 @@ def test_image_gathers(tmp_path):
     assert all(0 < float(share) < 1 for _, share in shares)
 
 
+@pytest.mark.long
 def test_extended_source(tmp_path):
     out = run("extended_source", tmp_path, "--iterations", "2", "--cells", "61", "41")
     found = re.search(r"error of the weights: (\S+); what is left of the data: (\S+)\n", out).groups()
     assert all(0 < float(x) < 1 for x in found)
 
 
+@pytest.mark.long
 def test_frequency_bands(tmp_path):
     toy = ("--shots", "2", "--iterations", "1", "--cells", "61", "41", "--receivers", "20", "--time", "700")
     out = run("fwi_bands", tmp_path, *toy, "--bands", "5", "8", "--variation", "0.02")

@@ -76,7 +76,7 @@ SOLIDS_3D = {
     "elastic VTI": replace(AXIAL_SOLID, shape=(7, 6, 7)),
 }
 SOLIDS = ("density", "VTI", "TTI", "attenuating", "elastic", "water over rock", "elastic VTI", "viscoelastic")
-every, solids, two = media(EARTHS), media(SOLIDS), media(TWO)
+every, solids, two = media(EARTHS, short=TWO), media(SOLIDS, short=TWO), media(TWO)
 # A volume source is integrated over time: a sum over the whole record, of which most cancels.
 INTEGRATED = 1e-11
 
@@ -169,7 +169,7 @@ def test_the_kernel_is_the_scheme(name, adjoint):
         assert error(got[:, :, k], expected[:, :, k]) <= ROUNDING, channel
 
 
-@media(EARTHS, short=TWO)
+@every
 def test_fused_equals_unfused(name):
     w = world(name)
     y, z = w.F @ w.q, w.F.H @ w.d
@@ -214,7 +214,7 @@ def test_adjoint(name):
     assert_adjoint(J)
 
 
-@media(SOLIDS, short=TWO)
+@solids
 def test_adjoint_of_derivatives_of_adjoints_and_derivatives(name):
     w = world(name)
     J = w.F.jacobian(w.q, wrt=w.wrt)
@@ -241,7 +241,7 @@ def test_derivatives_in_every_parameter(name):
                               dm=direction)  # fmt: skip
 
 
-@media(SOLIDS, short=TWO)
+@solids
 def test_derivatives_in_all_parameters_of_every_product(name):
     w = world(name)
     for op, x in ((w.F, w.q), (w.F.H, w.d)):
@@ -281,7 +281,7 @@ def test_water_becomes_rock():
     assert change(1e-2) / change(1e-3) == pytest.approx(100, rel=0.05)
 
 
-@solids
+@two
 def test_linearisation_gives_both_gradients_in_the_marches_of_one(name, counted):
     w = world(name)
     linear = []
@@ -366,7 +366,7 @@ def test_adjoint_in_3d(name):
             assert error(w.F @ w.q, y) <= ROUNDING
 
 
-@media(["density", "VTI", "attenuating", "elastic"], short=TWO)
+@two
 def test_adjoint_in_single_precision(name):
     w = World(replace(EARTHS[name], dtype="float32"))
     assert_adjoint(w.F)

@@ -78,6 +78,7 @@ def test_forces_with_density():
         assert error(w.record(axis, ("x", "z")), w.series(1j * w.w * u[:, j])) <= 1e-3
 
 
+@pytest.mark.long
 def test_elliptic_anisotropy():
     epsilon = 0.2
     w = Whole(v=VP, epsilon=epsilon, delta=epsilon, rho=RHO)
@@ -88,6 +89,7 @@ def test_elliptic_anisotropy():
     assert error(w.record("p", "p"), w.series(share * RHO / stretch * w.g(VP, r))) <= 2e-3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("theta", [0.0, 30.0, -70.0])
 def test_elliptic_anisotropy_about_a_tilted_axis(theta):
     epsilon = 0.2
@@ -100,6 +102,7 @@ def test_elliptic_anisotropy_about_a_tilted_axis(theta):
     assert error(w.record("p", "p"), w.series(share * RHO / stretch * w.g(VP, r))) <= 5e-3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("quality", [15.0, 30.0, 1000.0])
 def test_attenuation(quality):
     w = Whole(v=VP, Q=quality, rho=RHO, f_ref=F0)
@@ -129,6 +132,7 @@ def test_forces_in_a_solid():
         assert error(w.record(axis, ("x", "z")), w.series(1j * w.w * u[:, j])) <= 5e-3
 
 
+@pytest.mark.long
 def test_forces_in_an_attenuating_solid():
     w = Whole(vp=VP, vs=VS, rho=RHO, Qp=30.0, Qs=20.0, f_ref=F0)
     P, S = attenuated(w, VP, 30.0), attenuated(w, VS, 20.0)
@@ -138,6 +142,7 @@ def test_forces_in_an_attenuating_solid():
         assert error(w.record(axis, ("x", "z")), w.series(1j * w.w * u[:, j])) <= 5e-3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("epsilon, delta", [(0.0, 0.0), (0.2, -0.1)])
 def test_forces_in_a_solid_with_an_axis(epsilon, delta):
     """Against a sum of plane waves, of which the solid without anisotropy tells whether it is right."""
@@ -209,17 +214,20 @@ def test_a_fluid_is_a_solid_without_shear():
     assert error(pressure(**solid), pressure(**p)) <= 1e-3
 
 
+@pytest.mark.long
 def test_an_earth_without_anisotropy_is_isotropic():
     p = earth(v=(1.5, 2.5), rho=(1.0, 2.0))
     assert error(pressure(**p, epsilon=np.zeros(SHAPE), delta=np.zeros(SHAPE)), pressure(**p)) <= 1e-10
 
 
+@pytest.mark.long
 def test_a_solid_without_anisotropy_is_isotropic():
     p = earth(vp=(1.5, 2.5), vs=(0.4, 1.0), rho=(1.0, 2.0))
     none = np.zeros(SHAPE)
     assert error(pressure(**p, epsilon=none, delta=none, gamma=none), pressure(**p)) <= 1e-10
 
 
+@pytest.mark.long
 def test_a_solid_with_an_axis_that_does_not_shear_is_a_fluid():
     p = earth(v=(1.5, 2.5), rho=(1.0, 2.0), epsilon=(0.1, 0.2), delta=(-0.1, 0.1))
     solid = pressure(vp=p["v"], vs=np.zeros(SHAPE), **{name: p[name] for name in ("rho", "epsilon", "delta")})
@@ -227,6 +235,7 @@ def test_a_solid_with_an_axis_that_does_not_shear_is_a_fluid():
     assert error(solid, pressure(**p)) <= 1e-3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("delta, samples", [(0.2, None), (0.1, 80)])
 def test_a_tilt_of_nothing_is_none(delta, samples):
     """Until, after 160 ms, there is an echo from where ε goes to δ beside the model."""
@@ -238,6 +247,7 @@ def test_a_tilt_of_nothing_is_none(delta, samples):
     assert error(pressure(theta=np.full(SHAPE, 90.0), **p)[..., :samples], level) > 0.1
 
 
+@pytest.mark.long
 def test_an_infinite_quality_is_none():
     p = earth(v=(1.5, 2.5), rho=(1.0, 2.0))
     lossy = pressure(**p, Q=np.full(SHAPE, 1e9), options={"f_ref": 0.008})
@@ -284,7 +294,7 @@ def modelled(name, shape=(31, 27), **options):
     return so.Model(spacing=10.0, **parameters, **more, **options)
 
 
-@pytest.mark.parametrize("name", ["density", "VTI", "elastic"])
+@media(["density", "VTI", "elastic"], short=TWO)
 def test_reciprocity_of_components(name):
     """The velocity along x of a force along z is that along z of a force along x the other way."""
     # A layer stretches differences on one side of the medium only: the waves in it are not reciprocal.
@@ -322,9 +332,9 @@ def test_nothing_grows_in_the_long_run(name):
     "name, values, decibel",
     [
         ("density", {"v": 2.0, "rho": 1.8}, -75),
-        ("VTI", {"v": 2.0, "epsilon": 0.2, "delta": 0.1}, -75),
         ("elastic", {"vp": 2.0, "vs": 1.2, "rho": 1.8}, -60),
-        ("TTI", {"v": 2.0, "epsilon": 0.2, "delta": 0.1, "theta": 40.0}, -40),
+        pytest.param("VTI", {"v": 2.0, "epsilon": 0.2, "delta": 0.1}, -75, marks=pytest.mark.long),
+        pytest.param("TTI", {"v": 2.0, "epsilon": 0.2, "delta": 0.1, "theta": 40.0}, -40, marks=pytest.mark.long),
     ],
 )
 def test_reflection_of_the_layer(name, values, decibel):
