@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
+import sympy
 
 from seisops.physics import Acoustic, Elastic, VariableDensity
-from seisops.physics.coefficients import evaluate, function
+from seisops.physics.coefficients import Function, function
 from seisops.physics.layer import absorbing
 from seisops.physics.ports import added, assigned, inlined, ported, scatterers
 from seisops.physics.reference import Reference
@@ -208,10 +209,47 @@ def test_partial_derivatives_of_coefficients():
     m, v = np.array([0.25, 0.3]), np.array([2.0, 1.8])
     same, spelled = (function("m", medium.meanings(wrt), medium.names, 2) for wrt in (("m",), ("v",)))
     assert same.variables == (("m", (0, 0)),)
-    assert np.all(evaluate(same.partial(0), 1.0, [m]) == 1)
-    assert same.partial(0, 0) is None
-    assert np.allclose(evaluate(spelled.partial(0, 0), 1.0, [v]), 6 / v**4, rtol=1e-15)
+    along = {0: np.ones(2)}
+    assert np.all(same.at(1.0, [m], open=[0])[0] == 1)
+    assert same.at(1.0, [m], [along], open=[0]) == {}
+    assert np.allclose(spelled.at(1.0, [v], [along, along])[None], 6 / v**4, rtol=1e-15)
+    assert np.allclose(spelled.at(1.0, [v], [along, along], open=[0])[0], -24 / v**5, rtol=1e-15)
     assert np.allclose(medium.evaluate(medium.speed, {"m": m}), 1 / np.sqrt(m), rtol=1e-15)
+
+
+FORMULAS = {
+    "powers": "a**2*b/(1 + c**3) - 3*a*b**(-2) + 2",
+    "roots": "sqrt(a*b + c)*a**Rational(2, 3) - b**1.5",
+    "functions": "exp(-a*c)*sin(b) + cos(a)**2*log(b*c) + tan(a/2)",
+    "two arguments": "a**b + atan2(b, a*c) + h*a*c",
+    "a number": "2 + h",
+}
+
+
+@pytest.mark.parametrize("formula", FORMULAS.values(), ids=FORMULAS)
+def test_derivatives_of_formulas_are_those_of_sympy(formula):
+    """Along none to three directions, in each variable and in none."""
+    rng = np.random.default_rng(0)
+    symbols, h = sympy.symbols("a__0 b__0 c__0"), sympy.Symbol("h")
+    along = sympy.sympify(formula, locals=dict(zip("abc", symbols, strict=True)))
+    f = Function(along, tuple((name, (0,)) for name in "abc"))
+    known, given = [h, *symbols], [0.7, *rng.uniform(0.5, 1.5, (3, 4))]
+    changes = []
+
+    def agrees(found, expression):
+        value = np.zeros(4) if found is None else np.broadcast_to(found, 4)
+        expected = np.broadcast_to(sympy.lambdify(known, expression, "numpy")(*given), 4)
+        return np.allclose(value, expected, rtol=1e-13, atol=1e-13)
+
+    for k in range(4):
+        assert agrees(f.at(0.7, given[1:4], changes).get(None), along)
+        gradient = f.at(0.7, given[1:4], changes, open=range(3))
+        assert all(agrees(gradient.get(i), sympy.diff(along, x)) for i, x in enumerate(symbols))
+        # The last direction leaves one variable as it is.
+        steps = dict(enumerate(sympy.symbols(f"a{k} b{k} c{k}")[: 2 if k == 2 else 3]))
+        changes.append({i: rng.standard_normal(4) for i in steps})
+        along = sum(sympy.diff(along, symbols[i]) * step for i, step in steps.items())
+        known, given = [*known, *steps.values()], [*given, *changes[-1].values()]
 
 
 def test_a_harmonic_mean_of_zeros_is_zero_and_so_are_its_derivatives():
@@ -221,11 +259,11 @@ def test_a_harmonic_mean_of_zeros_is_zero_and_so_are_its_derivatives():
     vs = {node: x for node, x in zip(((0, 0), (0, 1), (1, 0), (1, 1)), np.array([[1.0, 0, 0, 0], [1, 1, 0, 0],
          [1, 1, 1, 0], [1, 1, 1, 1]]).T, strict=True)}  # fmt: skip
     at = [vs[node] if name == "vs" else np.ones(4) for name, node in f.variables]
-    assert evaluate(f.partial(), 1.0, at).tolist() == [0, 0, 0, 1]
+    assert f.at(1.0, at)[None].tolist() == [0, 0, 0, 1]
+    found = f.at(1.0, at, open=range(len(at)))
     for i, (name, _) in enumerate(f.variables):
-        found = evaluate(f.partial(i), 1.0, at)
         # A mean of velocities squared is flat where one of them vanishes.
-        assert found.tolist() == [0, 0, 0, 0.5 if name == "vs" else 0.25]
+        assert found[i].tolist() == [0, 0, 0, 0.5 if name == "vs" else 0.25]
 
 
 @pytest.mark.parametrize("medium", [VariableDensity(), Elastic()], ids=lambda m: type(m).__name__)

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from seisops.grid import Grid
 from seisops.model import checks, words
 from seisops.physics import Medium, medium_of
-from seisops.physics.coefficients import Function, evaluate, function, moved
+from seisops.physics.coefficients import Function, function, moved
 from seisops.physics.scheme import Scheme
 from seisops.units import warn_of_other_name, warn_of_slownesses
 
@@ -183,7 +183,7 @@ class Model(Grid):
         values = {}
         for name, f in self._formulas.items():
             at = [moved(self.padded(quantity), node) for quantity, node in f.variables]
-            value = evaluate(f.partial(), self.dt, at)
+            value = f.at(self.dt, at).get(None, np.zeros(()))
             values[name] = value if value.shape == self.padded_shape else np.broadcast_to(value, self.padded_shape)
         for inertia in {f.inertia for f in self.scheme.fields if f.inertia}:
             values[inertia] = self.dt**2 / values[inertia]

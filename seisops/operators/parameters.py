@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from itertools import product as combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +25,7 @@ from seisops.arrays import own
 from seisops.model import Model
 from seisops.operators.conditions import ADJOINT_STATE, Condition, Perturbations
 from seisops.physics import Medium
-from seisops.physics.coefficients import Coefficient, evaluate, function, moved, moved_back
+from seisops.physics.coefficients import Coefficient, function, moved, moved_back
 from seisops.physics.ports import scatterers
 
 Names = tuple[str, ...]
@@ -148,30 +147,25 @@ class Change(SeismicOperator):
     def _contracted(self, slot: Names, x: NDArray, result: Names) -> NDArray:
         """The form with `x` in a slot as well, as a function of what is in that of the result."""
         filled = [(f.slot, f.value) for f in self.filled] + [(slot, x)]
-        directions = [(names, self._by_name(names, a)) for names, a in filled if names != OUT]
+        directions = [self._by_name(names, a) for names, a in filled if names != OUT]
         weights = next((self._by_output(a) for names, a in filled if names == OUT), None)
         grid = self.model.padded_shape if self.padded else self.model.shape
         found = np.zeros((len(result) or len(self.outputs), *grid))
         for o, f in enumerate(self._functions):
-            at, partials = [moved(self._values[q], node) for q, node in f.variables], {}
-            slots = [names for names, _ in directions] + ([result] if result != OUT else [])
-            choices = [[i for i, (q, _) in enumerate(f.variables) if q in names] for names in slots]
-            for indices in combinations(*choices):
-                key = tuple(sorted(indices))
-                if key not in partials:
-                    partial = f.partial(*key)
-                    partials[key] = None if partial is None else evaluate(partial, self.model.dt, at)
-                if partials[key] is None:
-                    continue
-                term = partials[key]
-                for i, (_, values) in zip(indices, directions, strict=False):
-                    quantity, node = f.variables[i]
-                    term = term * moved(values[quantity], node)
-                if result == OUT:
-                    found[o] += term
+            at = [moved(self._values[q], node) for q, node in f.variables]
+            changes = [
+                {i: moved(values[q], node) for i, (q, node) in enumerate(f.variables) if q in values}
+                for values in directions
+            ]
+            wanted = [] if result == OUT else [i for i, (q, _) in enumerate(f.variables) if q in result]
+            if result != OUT and not wanted:
+                continue
+            for i, y in f.at(self.model.dt, at, changes, wanted).items():
+                if i is None:
+                    found[o] += y
                 else:
-                    quantity, node = f.variables[indices[-1]]
-                    found[result.index(quantity)] += moved_back(np.broadcast_to(weights[o] * term, grid), node)
+                    quantity, node = f.variables[i]
+                    found[result.index(quantity)] += moved_back(np.broadcast_to(weights[o] * y, grid), node)
         if result != OUT and self.padded:
             found = np.stack([self.model.pad_adjoint(x) for x in found])
         return found.reshape(self._slot_shape(self.model, result)).astype(self.dtype)

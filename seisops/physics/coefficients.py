@@ -7,14 +7,16 @@ there, those of a harmonic mean in a fluid too, where the rigidity and with it t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import cache
 from itertools import product
 
 import numpy as np
 import sympy
 from numpy.typing import NDArray
+
+from seisops.physics.jets import HERE, Jet, evaluated
 
 # Cells by which a node lies beyond that of an index, along every axis.
 Node = tuple[int, ...]
@@ -58,9 +60,45 @@ class Function:
     expression: sympy.Expr
     variables: tuple[tuple[str, Node], ...]
 
-    def partial(self, *indices: int) -> Callable | None:
-        """The derivative in variables, one after the other, as a function of all; None where it vanishes."""
-        return _partial(self, tuple(sorted(indices)))
+    def at(
+        self,
+        h: float,
+        values: Sequence[NDArray],
+        directions: Sequence[Mapping[int, NDArray]] = (),
+        open: Collection[int] = (),
+    ) -> dict[int | None, NDArray]:
+        """The derivative along all directions, and in each of the open variables; zeros are left out.
+
+        Parameters
+        ----------
+        h : float
+            Time step, ms.
+        values : sequence of ndarray
+            Of all variables.
+        directions : sequence of mappings
+            What variables change by, by their numbers.
+        open : collection of int
+            Numbers of variables.
+
+        Returns
+        -------
+        dict
+            The derivative in every open variable by its number; of none the derivative along the directions.
+        """  # fmt: skip
+        jets = {sympy.Symbol("h"): Jet({HERE: h})}
+        for i, (variable, x) in enumerate(zip(self.variables, values, strict=True)):
+            changes = {(1 << j, None): dx[i] for j, dx in enumerate(directions) if i in dx}
+            jets[_symbol(*variable)] = Jet({HERE: x} | changes | ({(0, i): 1.0} if i in open else {}))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            parts = evaluated(self.expression, jets).parts
+        every = (1 << len(directions)) - 1
+        found = {i: parts.get((every, i)) for i in (open or (None,))}
+        return {i: _closed(np.asarray(x, np.float64)) for i, x in found.items() if x is not None}
+
+
+def _closed(x: NDArray) -> NDArray:
+    """Zero where a mean of zeros leaves it open."""
+    return np.nan_to_num(x, nan=0.0, posinf=np.inf, neginf=-np.inf) if np.isnan(x).any() else x
 
 
 @cache
@@ -107,21 +145,6 @@ def _mean(n: int, harmonic: bool) -> sympy.Expr:
 
 def _symbol(name: str, node: Node) -> sympy.Symbol:
     return sympy.Symbol(f"{name}__{''.join(map(str, node))}")
-
-
-@cache
-def _partial(f: Function, indices: tuple[int, ...]) -> Callable | None:
-    symbols = [_symbol(*variable) for variable in f.variables]
-    # One after the other: what it differentiates twice at once SymPy simplifies, for many minutes where it is long.
-    result = reduce(sympy.diff, (symbols[i] for i in indices), f.expression)
-    return None if result == 0 else sympy.lambdify([sympy.Symbol("h"), *symbols], result, "numpy", cse=True)
-
-
-def evaluate(partial: Callable, h: float, values: list[NDArray]) -> NDArray:
-    """A function or a derivative at the values of its variables; zero where a mean of zeros leaves it open."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        result = np.asarray(partial(h, *values), np.float64)
-    return np.nan_to_num(result, nan=0.0, posinf=np.inf, neginf=-np.inf) if np.isnan(result).any() else result
 
 
 def moved(x: NDArray, node: Node) -> NDArray:
