@@ -43,7 +43,7 @@ def test_idle_workspaces_are_bounded_by_bytes(fresh, monkeypatch):
     limit = 3 * fresh.nbytes
     monkeypatch.setattr(module, "IDLE_LIMIT", limit)
     first = [weakref.ref(space) for space in idle(fresh)]
-    for n in range(40):
+    for n in range(12):
         march((25, 22 + n))
         # What is used again stays, what is not goes.
         march((25, 60))
