@@ -252,6 +252,12 @@ def test_derivatives_of_formulas_are_those_of_sympy(formula):
         known, given = [*known, *steps.values()], [*given, *changes[-1].values()]
 
 
+def test_a_formula_with_cases_is_refused():
+    f = function("Piecewise((m, m > 1), (1, True))", (("m", "m"),), ("m",), 2)
+    with pytest.raises(ValueError, match="A formula of a medium has no cases: write Piecewise"):
+        f.at(1.0, [np.ones(3)])
+
+
 def test_a_harmonic_mean_of_zeros_is_zero_and_so_are_its_derivatives():
     """Water over rock: where one node of four is a fluid, where two are, and where all are."""
     medium = Elastic()

@@ -53,7 +53,13 @@ class Jet:
 
 
 def evaluated(expression: sympy.Expr, values: Mapping[sympy.Symbol, Jet]) -> Jet:
-    """An expression, of jets for its symbols."""
+    """An expression, of jets for its symbols.
+
+    Raises
+    ------
+    ValueError
+        If it has cases.
+    """
     known = dict(values)
 
     def jet(e: sympy.Expr) -> Jet:
@@ -64,6 +70,10 @@ def evaluated(expression: sympy.Expr, values: Mapping[sympy.Symbol, Jet]) -> Jet
     def made(e: sympy.Expr) -> Jet:
         if e.is_number:
             return Jet({HERE: int(e) if e.is_Integer else float(e)})
+        if e.is_Piecewise:
+            raise ValueError(
+                f"A formula of a medium has no cases: write {e} with sums, products, powers and functions."
+            )
         args = [jet(a) for a in e.args]
         if e.is_Add or e.is_Mul:
             first, *others = args
