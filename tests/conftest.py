@@ -10,7 +10,7 @@ settings.load_profile("fixed")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "long: a law of a medium whose kernels take long to build; `make test-long`")
+    config.addinivalue_line("markers", "long: a law whose kernels take long to build; `make test-long`")
     # The laws hold for every vector, random ones too; that the warning comes is a test of its own.
     config.addinivalue_line("markers", "row(section, what, verdict): a row of an adapter's table in the documentation")
     config.addinivalue_line("filterwarnings", "ignore::seisops.wavelets.UndersampledWarning")

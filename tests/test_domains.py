@@ -119,27 +119,32 @@ def ranks(tmp_path_factory):
     return [np.load(folder / f"{rank}.npz") for rank in range(RANKS)]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind, name", CASES)
 def test_ranks_give_the_serial_answer(ranks, kind, name):
     assert error(ranks[0][f"{kind} {name}"], PRODUCTS[kind][name](world(kind))) <= ROUNDING
 
 
+@pytest.mark.long
 def test_all_ranks_have_the_same_to_the_last_bit(ranks):
     for kind, name in CASES:
         assert np.array_equal(ranks[0][f"{kind} {name}"], ranks[1][f"{kind} {name}"]), name
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", DOTS)
 def test_adjoint(ranks, name):
     assert ranks[0][f"dot test {name}"] <= DOT["float64"]
 
 
+@pytest.mark.long
 def test_backgrounds_are_shared_out(ranks):
     whole = world("2d").A.wave().nbytes
     held = [r["background"] for r in ranks]
     assert whole / RANKS <= max(held) <= 0.55 * whole
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "name, message",
     [
