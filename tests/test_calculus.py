@@ -1,5 +1,6 @@
 """Derivatives: Taylor remainders, the gradient of an inversion, and what they cost in marches and kernels."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ import seisops as so
 from seisops import checks
 from seisops.bridge import calculus as bridge
 from seisops.bridge.conformance import varies
+from seisops.execution import cores
 from seisops.propagators import kernels
 
 
@@ -274,6 +276,34 @@ def test_marches_of_a_sum(counted):
 def test_the_background_is_not_made_before_it_is_needed(counted):
     w = world("2d")
     assert counted(lambda: so.Jacobian(w.F, w.q)) == 0
+
+
+@pytest.mark.parametrize("models", [(), (4,)], ids=["one model", "a model each"])
+def test_items_of_a_batch_run_side_by_side(monkeypatch, models):
+    """Values, both gradients and what the forward kept, to the bit."""
+    monkeypatch.setattr(cores, "cores", lambda: 2)
+    F = world("2d").F[1]
+    inputs = bridge.Inputs(x=random((4, *F.dims)), y=random((4, *F.dimsd), 1), m=np.ones((*models, 1, 1)) * F.model.m)
+    pair = (bridge.Partial("x", 0), bridge.Partial("m", 1))
+
+    def everything():
+        keeper = bridge.Keeper()
+        given = replace(inputs, y=None)
+        return [*bridge.evaluate(F, (bridge.FORWARD,), given, keeper), *bridge.evaluate(F, pair, inputs, keeper)]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bridge, "at_once", lambda n, cells: 1)
+        expected = everything()
+    # Each waits for another, which comes only if it runs at the same time.
+    met, item = threading.Barrier(2, timeout=60), bridge._item
+
+    def waits(*args):
+        met.wait()
+        return item(*args)
+
+    monkeypatch.setattr(bridge, "_item", waits)
+    for got, wanted in zip(everything(), expected, strict=True):
+        assert np.array_equal(got, wanted)
 
 
 def test_nothing_is_built_or_loaded_twice(monkeypatch):

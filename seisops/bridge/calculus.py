@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,8 @@ from seisops.algebra import Linearization, SeismicOperator, apply, check_finite,
 from seisops.arrays import real_type
 from seisops.bridge.form import FORWARD, PAIR, Inputs, Partial
 from seisops.bridge.parameters import at_model, model_shape, parameters_of
+from seisops.execution.cores import at_once
+from seisops.execution.shots import map_shots, shares_memory
 
 # The highest derivative with respect to the model that the frameworks' fixed signatures carry.
 MAX_ORDER = 3
@@ -75,10 +78,14 @@ def evaluate(
     arrays = inputs.flat()
     results = [np.zeros(shape, dtype) for shape, dtype in wanted]
     ends = [shape_of(op, p.slot) for p in partials]
-    for index in itertools.product(*map(range, batch)):
-        item = [None if a is None else a[index[: len(lead)]] for a, lead in zip(arrays, leads, strict=True)]
-        for result, p, end, value in zip(results, partials, ends, _item(op, partials, Inputs.unflat(item), keeper),
-                                         strict=True):  # fmt: skip
+    indices = list(itertools.product(*map(range, batch)))
+
+    def item(i: int) -> list[NDArray]:
+        parts = [None if a is None else a[indices[i][: len(lead)]] for a, lead in zip(arrays, leads, strict=True)]
+        return _item(op, partials, Inputs.unflat(parts), keeper)
+
+    for index, values in zip(indices, _items(op, item, len(indices)), strict=True):
+        for result, p, end, value in zip(results, partials, ends, values, strict=True):
             value = value.real if p.slot == "m" else value
             result[index[: result.ndim - len(end)]] += np.reshape(value, end)
     return results
@@ -121,6 +128,15 @@ def _leads(op: LinearOperator, inputs: Inputs) -> list[tuple[int, ...]]:
         () if a is None else tuple(a.shape[: len(a.shape) - len(shape_of(op, name))])
         for a, name in zip(inputs.flat(), names, strict=True)
     ]
+
+
+def _items(op: LinearOperator, item: Callable[[int], list[NDArray]], n: int) -> Iterator[list[NDArray]]:
+    """The items of a batch in order; side by side, as shots are, where more of them fit than of an item's own shots."""
+    model = getattr(op, "model", None)
+    cells = 0 if model is None else prod(model.padded_shape)
+    if cells and shares_memory() and at_once(n, cells) > at_once(op.nsrc, cells):
+        return map_shots(item, n, cells)
+    return map(item, range(n))
 
 
 def _batch(leads: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
