@@ -116,7 +116,20 @@ def _build(spec: KernelSpec) -> Operator:
     # Its own copy, as Devito's may be shared. A debugger's symbols take a fifth of the time that compiling takes.
     operator._compiler = copy(operator._compiler)
     operator._compiler.cflags = [flag for flag in operator._compiler.cflags if flag != "-g"]
+    with _in_a_folder_of_its_own(operator._compiler):
+        _ = operator.cfunction
     return operator
+
+
+@contextmanager
+def _in_a_folder_of_its_own(compiler) -> Iterator[None]:
+    """Compile where no other process does: one that is killed leaves a lock, for which others would wait for ever."""
+    with tempfile.TemporaryDirectory() as folder:
+        compiler.get_codepy_dir = lambda: Path(folder)
+        try:
+            yield
+        finally:
+            del compiler.get_codepy_dir
 
 
 # What Devito's plain languages become with threads.
