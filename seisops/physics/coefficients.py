@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from itertools import product
 
 import numpy as np
@@ -46,6 +46,8 @@ class Mean:
 
 Coefficient = str | Mean
 
+_STEP = sympy.Symbol("h")
+
 
 def parsed(formula: str, names: Collection[str]) -> sympy.Expr:
     """A formula as SymPy has it."""
@@ -59,6 +61,10 @@ class Function:
 
     expression: sympy.Expr
     variables: tuple[tuple[str, Node], ...]
+
+    @cached_property
+    def _symbols(self) -> list[sympy.Symbol]:
+        return [_symbol(*variable) for variable in self.variables]
 
     def at(
         self,
@@ -84,11 +90,14 @@ class Function:
         -------
         dict
             The derivative in every open variable by its number; of none the derivative along the directions.
-        """  # fmt: skip
-        jets = {sympy.Symbol("h"): Jet({HERE: h})}
-        for i, (variable, x) in enumerate(zip(self.variables, values, strict=True)):
+        """
+        if self.variables and self.expression.is_Symbol and not (directions or open):
+            # A parameter itself: trainable models bring a new one with every call.
+            return {None: np.asarray(values[0], np.float64)}
+        jets = {_STEP: Jet({HERE: h})}
+        for i, (symbol, x) in enumerate(zip(self._symbols, values, strict=True)):
             changes = {(1 << j, None): dx[i] for j, dx in enumerate(directions) if i in dx}
-            jets[_symbol(*variable)] = Jet({HERE: x} | changes | ({(0, i): 1.0} if i in open else {}))
+            jets[symbol] = Jet({HERE: x} | changes | ({(0, i): 1.0} if i in open else {}))
         with np.errstate(divide="ignore", invalid="ignore"):
             parts = evaluated(self.expression, jets).parts
         every = (1 << len(directions)) - 1
