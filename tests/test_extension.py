@@ -76,12 +76,12 @@ MEDIA = {"with density": (WithDensity(), "b"), "relaxing": (Relaxing(), "g")}
 class World:
     """Two shots in a random earth of a medium."""
 
-    def __init__(self, medium=None, other=None, dtype="float64", shape=SHAPE):
+    def __init__(self, medium=None, other=None, dtype="float64", shape=SHAPE, absorb=4):
         rng = np.random.default_rng(1)
         parameters = {"m": rng.uniform(0.2, 0.4, shape)} | ({other: rng.uniform(0.9, 1.0, shape)} if other else {})
         spacing = (*SPACING, 11.0)[: len(shape)]
         # Sound has the kernels of all other tests.
-        small = {"space_order": 4, "absorb": 4} if other else {}
+        small = {"space_order": 4, "absorb": absorb} if other else {}
         self.model = so.Model(physics=medium, spacing=spacing, dtype=dtype, **small, **parameters)
         low, high = np.array(self.model.extent).T
         self.src, self.rec = (
@@ -127,7 +127,8 @@ OPERATORS = {
     "name, operator", [*(("with density", op) for op in OPERATORS), ("relaxing", "F"), ("relaxing", "J")]
 )
 def test_laws_of_a_medium(name, operator):
-    assert_laws(OPERATORS[operator](World(*MEDIA[name])))
+    # Kernels without a layer are built in a third of the time.
+    assert_laws(OPERATORS[operator](World(*MEDIA[name], absorb=4 if operator in ("F", "J") else 0)))
 
 
 def test_laws_of_a_medium_in_single_precision():
@@ -141,7 +142,7 @@ def test_a_medium_in_3d():
 
 @every
 def test_derivatives_of_a_medium(name):
-    w = World(*MEDIA[name])
+    w = World(*MEDIA[name], absorb=0)
     assert_derivative(w.F, w.q)
     assert_derivative(w.F.H, w.d)
     assert_derivative(w.F.jacobian(w.q), w.dm)

@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from scipy.optimize import minimize
-from test_media import world as media
+from test_media import bare as media
 from zoo import DOT, ROUNDING, SLOPE, error, world
 
 import seisops as so

@@ -16,7 +16,8 @@ class _OneThread:
     """A context in which BLAS has one thread, from the first that enters to the last that leaves."""
 
     def __init__(self) -> None:
-        self._lock, self._inside, self._limited = threading.Lock(), 0, []
+        # Shots that were given up may be collected, and leave, while their thread is in here.
+        self._lock, self._inside, self._limited = threading.RLock(), 0, []
 
     def __enter__(self) -> None:
         with self._lock:

@@ -186,7 +186,8 @@ class _Workspaces:
         # The grids used longest ago come first.
         self.idle: OrderedDict[tuple, list[Workspace]] = OrderedDict()
         self.nbytes = 0
-        self.lock = threading.Lock()
+        # A march that was given up may be collected, and give its workspace back, while its thread is in here.
+        self.lock = threading.RLock()
 
     def borrow(self, spec: KernelSpec, model: Model) -> Workspace:
         """A workspace of a kernel on the grid of `model`, to be given back."""
@@ -206,8 +207,9 @@ class _Workspaces:
         """Keep a workspace for the next march."""
         key = (spec, model.padded_shape, model.spacing)
         with self.lock:
+            self.idle.setdefault(key, []).append(space)
             # What was used last comes last.
-            self.idle[key] = [*self.idle.pop(key, ()), space]
+            self.idle.move_to_end(key)
             self.nbytes += space.nbytes
             while self.nbytes > IDLE_LIMIT and self.nbytes > space.nbytes:
                 self._taken(next(iter(self.idle)))
