@@ -210,10 +210,10 @@ def test_partial_derivatives_of_coefficients():
     same, spelled = (function("m", medium.meanings(wrt), medium.names, 2) for wrt in (("m",), ("v",)))
     assert same.variables == (("m", (0, 0)),)
     along = {0: np.ones(2)}
-    assert np.all(same.at(1.0, [m], open=[0])[0] == 1)
-    assert same.at(1.0, [m], [along], open=[0]) == {}
+    assert np.all(same.at(1.0, [m], wrt=[0])[0] == 1)
+    assert same.at(1.0, [m], [along], wrt=[0]) == {}
     assert np.allclose(spelled.at(1.0, [v], [along, along])[None], 6 / v**4, rtol=1e-15)
-    assert np.allclose(spelled.at(1.0, [v], [along, along], open=[0])[0], -24 / v**5, rtol=1e-15)
+    assert np.allclose(spelled.at(1.0, [v], [along, along], wrt=[0])[0], -24 / v**5, rtol=1e-15)
     assert np.allclose(medium.evaluate(medium.speed, {"m": m}), 1 / np.sqrt(m), rtol=1e-15)
 
 
@@ -243,7 +243,7 @@ def test_derivatives_of_formulas_are_those_of_sympy(formula):
 
     for k in range(4):
         assert agrees(f.at(0.7, given[1:4], changes).get(None), along)
-        gradient = f.at(0.7, given[1:4], changes, open=range(3))
+        gradient = f.at(0.7, given[1:4], changes, wrt=range(3))
         assert all(agrees(gradient.get(i), sympy.diff(along, x)) for i, x in enumerate(symbols))
         # The last direction leaves one variable as it is.
         steps = dict(enumerate(sympy.symbols(f"a{k} b{k} c{k}")[: 2 if k == 2 else 3]))
@@ -266,7 +266,7 @@ def test_a_harmonic_mean_of_zeros_is_zero_and_so_are_its_derivatives():
          [1, 1, 1, 0], [1, 1, 1, 1]]).T, strict=True)}  # fmt: skip
     at = [vs[node] if name == "vs" else np.ones(4) for name, node in f.variables]
     assert f.at(1.0, at)[None].tolist() == [0, 0, 0, 1]
-    found = f.at(1.0, at, open=range(len(at)))
+    found = f.at(1.0, at, wrt=range(len(at)))
     for i, (name, _) in enumerate(f.variables):
         # A mean of velocities squared is flat where one of them vanishes.
         assert found[i].tolist() == [0, 0, 0, 0.5 if name == "vs" else 0.25]

@@ -45,7 +45,7 @@ def threads_now(threads: int) -> int:
     """Count those of a shot's threads that find a core which other processes leave free."""
     if threads == 1 or "OMP_NUM_THREADS" in os.environ:
         return threads
-    return max(1, min(threads, round(bound() - neighbours.busy())))
+    return max(1, min(threads, round(len(neighbours.bound()) - neighbours.busy())))
 
 
 def threads_at_points(threads: int) -> int:
@@ -55,14 +55,9 @@ def threads_at_points(threads: int) -> int:
 
 def cores() -> int:
     """Count the cores this process may use, fewer where OMP_NUM_THREADS says so."""
-    available = min(bound(), max(1, (os.cpu_count() or 1) // domain.sharers()))
+    available = min(len(neighbours.bound()), max(1, (os.cpu_count() or 1) // domain.sharers()))
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
     return min(available, int(wanted)) if wanted else available
-
-
-def bound() -> int:
-    """Count the cores of this machine that this process is bound to; all, where it is not."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def at_once(nsrc: int, cells: int) -> int:

@@ -183,7 +183,7 @@ class Model(Grid):
         values = {}
         for name, f in self._formulas.items():
             at = [moved(self.padded(quantity), node) for quantity, node in f.variables]
-            value = f.at(self.dt, at).get(None, np.zeros(()))
+            value = f.at(self.dt, at)[None]
             values[name] = value if value.shape == self.padded_shape else np.broadcast_to(value, self.padded_shape)
         for inertia in {f.inertia for f in self.scheme.fields if f.inertia}:
             values[inertia] = self.dt**2 / values[inertia]

@@ -157,10 +157,8 @@ class Change(SeismicOperator):
                 {i: moved(values[q], node) for i, (q, node) in enumerate(f.variables) if q in values}
                 for values in directions
             ]
-            wanted = [] if result == OUT else [i for i, (q, _) in enumerate(f.variables) if q in result]
-            if result != OUT and not wanted:
-                continue
-            for i, y in f.at(self.model.dt, at, changes, wanted).items():
+            wrt = None if result == OUT else [i for i, (q, _) in enumerate(f.variables) if q in result]
+            for i, y in f.at(self.model.dt, at, changes, wrt).items():
                 if i is None:
                     found[o] += y
                 else:

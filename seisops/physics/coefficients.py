@@ -71,9 +71,9 @@ class Function:
         h: float,
         values: Sequence[NDArray],
         directions: Sequence[Mapping[int, NDArray]] = (),
-        open: Collection[int] = (),
+        wrt: Collection[int] | None = None,
     ) -> dict[int | None, NDArray]:
-        """The derivative along all directions, and in each of the open variables; zeros are left out.
+        """The derivative along all directions, and in each of some variables where any are asked for; no zeros.
 
         Parameters
         ----------
@@ -83,25 +83,25 @@ class Function:
             Of all variables.
         directions : sequence of mappings
             What variables change by, by their numbers.
-        open : collection of int
-            Numbers of variables.
+        wrt : collection of int, optional
+            Numbers of the variables in which it is differentiated once more.
 
         Returns
         -------
         dict
-            The derivative in every open variable by its number; of none the derivative along the directions.
+            By the numbers of `wrt`; without it one derivative, of None. What vanishes is not there.
         """
-        if self.variables and self.expression.is_Symbol and not (directions or open):
+        if self.variables and self.expression.is_Symbol and not directions and wrt is None:
             # A parameter itself: trainable models bring a new one with every call.
             return {None: np.asarray(values[0], np.float64)}
         jets = {_STEP: Jet({HERE: h})}
         for i, (symbol, x) in enumerate(zip(self._symbols, values, strict=True)):
             changes = {(1 << j, None): dx[i] for j, dx in enumerate(directions) if i in dx}
-            jets[symbol] = Jet({HERE: x} | changes | ({(0, i): 1.0} if i in open else {}))
+            jets[symbol] = Jet({HERE: x} | changes | ({(0, i): 1.0} if i in (wrt or ()) else {}))
         with np.errstate(divide="ignore", invalid="ignore"):
             parts = evaluated(self.expression, jets).parts
         every = (1 << len(directions)) - 1
-        found = {i: parts.get((every, i)) for i in (open or (None,))}
+        found = {i: parts.get((every, i)) for i in ((None,) if wrt is None else wrt)}
         return {i: _closed(np.asarray(x, np.float64)) for i, x in found.items() if x is not None}
 
 

@@ -88,7 +88,7 @@ def evaluated(expression: sympy.Expr, values: Mapping[sympy.Symbol, Jet]) -> Jet
 def _composed(e: sympy.Expr, args: list[Jet]) -> Jet:
     """A function of jets by its Taylor series about their values."""
     # What does not change, the number in a power above all, is one of the function's own.
-    moving = [i for i, (a, jet) in enumerate(zip(e.args, args, strict=True)) if not a.is_number]
+    moving = [i for i, a in enumerate(e.args) if not a.is_number]
     fixed = tuple(None if i in moving else a for i, a in enumerate(e.args))
     at = [args[i].parts[HERE] for i in moving]
     # The powers of the changes, as far as they are not zero.
