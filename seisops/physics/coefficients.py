@@ -1,8 +1,8 @@
 r"""Coefficients of a scheme as formulas of parameters, on the nodes or between them, with derivatives of every order.
 
 A coefficient between nodes is a formula of a mean over the nodes around it, so that it is a function of the parameters
-at all of these: in SymPy's words of ``rho__00`` and ``rho__10``, here and half a cell on. Its derivatives come from
-there, those of a harmonic mean in a fluid too, where the rigidity and with it the mean are zero.
+at all of these: in SymPy's words of ``rho__00`` and ``rho__10``, here and half a cell on. Jets of these give its
+derivatives, those of a harmonic mean in a fluid too, where the rigidity and with it the mean are zero.
 """
 
 from __future__ import annotations
