@@ -72,6 +72,8 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "download_all_examples": False,
     "min_reported_time": 10**6,
+    # Two at a time, as an example builds kernels on one core for most of its time.
+    "parallel": 2,
     "write_computation_times": False,
     "default_thumb_file": str(HERE / "fwi.png"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -63,9 +64,10 @@ class Arguments:
         self.pictures = pictures
 
     def __call__(self, gallery_conf: dict, script_vars: dict) -> list[str]:
-        name = Path(script_vars["src_file"]).stem
-        chosen = SIZES.get(name, SMALL)
-        return [*chosen, "--output", str(self.pictures)] if chosen else []
+        script = Path(script_vars["src_file"])
+        chosen = SIZES.get(script.stem, SMALL)
+        # It runs in its own folder, and says where its picture is.
+        return [*chosen, "--output", os.path.relpath(self.pictures, script.parent)] if chosen else []
 
     def __repr__(self) -> str:
         # What Sphinx compares to know whether to build anew.
