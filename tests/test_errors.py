@@ -130,7 +130,7 @@ def test_vmax_that_is_no_velocity(vmax):
 
 
 def test_a_surface_on_a_shallow_model():
-    with raises(ValueError, "more than space_order = 8 grid points in depth; the model has 8"):
+    with raises(ValueError, "9 grid points in depth with space_order = 8; the model has 8"):
         so.Model(v=np.ones((20, 8)), spacing=10, free_surface=True)
 
 

@@ -14,6 +14,7 @@ from seisops import checks
 from seisops.physics.layer import absorbing, profile
 from seisops.physics.ports import inlined
 from seisops.physics.reference import Reference
+from seisops.physics.surface import endless
 from seisops.propagators.workspaces import layer_profile
 from seisops.time_operator import filtered
 
@@ -64,9 +65,11 @@ EARTHS = {
     "attenuating": LOSSY,
     "attenuating, surface": replace(LOSSY, surface=True),
     "elastic": SOLID,
+    "elastic, surface": replace(SOLID, surface=True),
     "water over rock": replace(SOLID, water=5),
-    "elastic VTI": AXIAL_SOLID,
-    "viscoelastic": replace(LOSSY_SOLID, water=5),
+    # Without a surface they are in three dimensions, and in the closed forms.
+    "elastic VTI": replace(AXIAL_SOLID, surface=True),
+    "viscoelastic": replace(LOSSY_SOLID, surface=True, water=5),
 }
 # In three dimensions kernels are slow to build: those of modelling alone.
 SOLIDS_3D = {
@@ -74,6 +77,7 @@ SOLIDS_3D = {
     "VTI": replace(AXIAL, shape=(7, 6, 7)),
     "TTI": replace(TILTED, ranges=(*TILTED.ranges[:5], ("phi", -90.0, 90.0)), shape=(5, 5, 5)),
     "elastic": replace(SOLID, shape=(7, 6, 7)),
+    "elastic, surface": replace(SOLID, shape=(7, 6, 8), surface=True),
     "elastic VTI": replace(AXIAL_SOLID, shape=(7, 6, 7)),
 }
 SOLIDS = ("density", "VTI", "TTI", "attenuating", "elastic", "water over rock", "elastic VTI", "viscoelastic")
@@ -139,7 +143,8 @@ def marched(w: World, s: np.ndarray, adjoint: bool) -> np.ndarray:
     """Modelling in NumPy, step by step as the scheme is written."""
     model, medium = w.model, w.model.medium
     channels = medium.channels(model.ndim)
-    scheme = absorbing(inlined(medium.scheme(model.ndim), channels), range(model.ndim))
+    scheme = medium.scheme(model.ndim) if model.free_surface else endless(medium.scheme(model.ndim))
+    scheme = absorbing(inlined(scheme, channels), range(model.ndim))
     values = {}
     for c in scheme.coefficients:
         along = profile(c)

@@ -132,6 +132,34 @@ def test_forces_in_a_solid():
         assert error(w.record(axis, ("x", "z")), w.series(1j * w.w * u[:, j])) <= 5e-3
 
 
+def test_waves_along_a_free_surface():
+    """An explosion below it and what runs along it (Garvin, 1956), 15 points in the shortest wave, by plane waves."""
+    depth, far, f0 = 20.3, np.array([34.0, 76.0, 130.0, 175.0]), 0.006
+    earth = {name: np.full((141, 101), x) for name, x in (("vp", VP), ("vs", VS), ("rho", RHO))}
+    # Long waves want a long layer.
+    model = so.Model(spacing=DX, absorb=40, dtype="float64", free_surface=True, **earth)
+    src = so.Geometry([[[251.3, depth]]], dt=DT, t=600.0)
+    rec = so.Geometry([[[251.3 + x, 0.0] for x in far]], dt=DT, t=600.0)
+    q = so.ricker(src, f0).astype(float)
+    Ps = so.Projection(model, src, component={"xx": 1.0, "zz": 1.0})
+    Pr = so.Projection(model, rec, component=("x", "z"))
+    found = ((Pr @ so.Modeling(model, rec) @ Ps.H) @ (q / DX**2))[0]
+    # Waves that come back over the edge of a period have been damped by then.
+    samples, eta, k = next_fast_len(2 * q.size), 6 / 600.0, np.arange(-0.6, 0.6, 2 * np.pi / 6000)
+    taper = np.cos(np.pi / 2 * np.clip(2 * np.abs(k) / 0.6 - 1, 0, 1)) ** 2
+    waves = np.exp(1j * k * far[:, None]) * taper * (k[1] - k[0]) / (2 * np.pi)
+    t, w = np.arange(samples) * DT, 2 * np.pi * np.fft.rfftfreq(samples, DT) - 1j * eta
+    source = rfft(np.pad(q.ravel(), (0, samples - q.size)) * np.exp(-eta * t))
+    expected = np.zeros((2, len(far), len(w)), complex)
+    for i in np.flatnonzero(np.abs(source) > 1e-6 * np.abs(source).max()):
+        p, s = (np.sqrt(k**2 - (w[i] / c) ** 2) for c in (VP, VS))
+        shear, bent = -((w[i] / VS) ** 2), 2 * k**2 - (w[i] / VS) ** 2
+        potential = -np.exp(-p * depth) * shear / (bent**2 - 4 * k**2 * p * s) / (RHO * VP**2)
+        velocity = 1j * w[i] * np.stack([2j * k * s, bent]) * potential
+        expected[..., i] = source[i] * np.einsum("xk,ck->cx", waves, velocity)
+    assert error(found, (irfft(expected, samples) * np.exp(eta * t))[..., : q.size]) <= 0.005
+
+
 @pytest.mark.long
 def test_forces_in_an_attenuating_solid():
     w = Whole(vp=VP, vs=VS, rho=RHO, Qp=30.0, Qs=20.0, f_ref=F0)
@@ -255,6 +283,19 @@ def test_an_infinite_quality_is_none():
     assert error(lossy, pressure(**p)) <= 1e-7
 
 
+def test_a_fluid_ends_at_a_surface_as_it_is_mirrored_there():
+    n = 81
+    v, rho = 2 + 0.01 * np.arange(n) * np.ones((n, 1)), np.full((n, n), 1.5)
+
+    def record(**p):
+        model = so.Model(spacing=10.0, dt=1.2, vmax=3.5, dtype="float64", free_surface=True, **p)
+        src = so.Geometry([[[203.3, 43.1]]], dt=2.0, t=500.0)
+        rec = so.Geometry([[[303.3, 61.7], [505.0, 33.3], [411.0, 301.0]]], dt=2.0, t=500.0)
+        return so.modeling(model, src, rec) @ so.ricker(src, 0.006)
+
+    assert error(record(vp=v, vs=0 * v, rho=rho), record(v=v, rho=rho)) <= 0.005
+
+
 def test_lame_parameters_are_velocities():
     p = earth(vp=(1.5, 2.5), vs=(0.4, 1.0), rho=(1.0, 2.0))
     model = so.Model(spacing=10.0, dtype="float64", **p)
@@ -294,11 +335,11 @@ def modelled(name, shape=(31, 27), **options):
     return so.Model(spacing=10.0, **parameters, **more, **options)
 
 
-@media(["density", "VTI", "elastic"], short=TWO)
+@media(["density", "VTI", "elastic", "elastic, surface"], short=TWO)
 def test_reciprocity_of_components(name):
     """The velocity along x of a force along z is that along z of a force along x the other way."""
     # A layer stretches differences on one side of the medium only: the waves in it are not reciprocal.
-    model = modelled(name, dtype="float64", absorb=0)
+    model = modelled(name.removesuffix(", surface"), dtype="float64", absorb=0, free_surface="surface" in name)
     here, there = (so.Geometry([[x]], dt=2.0, t=300.0) for x in ([41.0, 60.3], [223.3, 180.0]))
     A, q = so.Modeling(model, here), so.ricker(here, 0.01)
 
@@ -311,13 +352,13 @@ def test_reciprocity_of_components(name):
     assert error(record(here, "p", there, "p"), record(there, "p", here, "p")) <= 1e-10
 
 
-@media(MEDIA, short=TWO)
+@media([*MEDIA, "elastic, surface"], short=TWO)
 def test_nothing_grows_in_the_long_run(name):
     """20 000 steps in white noise, near the stability limit.
 
     Waves of two cells, which noise of the tilt makes of others, stand still for central differences: they fall slowly.
     """
-    model = modelled(name, shape=(37, 31), absorb=10)
+    model = modelled(name.removesuffix(", surface"), shape=(37, 31), absorb=10, free_surface="surface" in name)
     t = 20000 * model.dt
     src = so.Geometry([[[151.0, 103.3]]], dt=t / 3000, t=t)
     # A wavelet that leaves no volume behind, which a solid would hold for ever.

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import sympy
 
-from seisops.physics import Acoustic, Elastic, VariableDensity
+from seisops.model.formulas import named
+from seisops.physics import Acoustic, Elastic, VariableDensity, surface
 from seisops.physics.coefficients import Function, function
 from seisops.physics.layer import absorbing
 from seisops.physics.ports import added, assigned, inlined, ported, scatterers
@@ -261,7 +262,7 @@ def test_a_formula_with_cases_is_refused():
 def test_a_harmonic_mean_of_zeros_is_zero_and_so_are_its_derivatives():
     """Water over rock: where one node of four is a fluid, where two are, and where all are."""
     medium = Elastic()
-    f = function(medium.coefficients["Cxz01"], medium.meanings(("vs",)), medium.names, 2)
+    f = function(medium.coefficients["Cxz01"], medium.meanings(("vs",)) + surface.NONE, medium.names, 2)
     vs = {node: x for node, x in zip(((0, 0), (0, 1), (1, 0), (1, 1)), np.array([[1.0, 0, 0, 0], [1, 1, 0, 0],
          [1, 1, 1, 0], [1, 1, 1, 1]]).T, strict=True)}  # fmt: skip
     at = [vs[node] if name == "vs" else np.ones(4) for name, node in f.variables]
@@ -275,7 +276,9 @@ def test_a_harmonic_mean_of_zeros_is_zero_and_so_are_its_derivatives():
 @pytest.mark.parametrize("medium", [VariableDensity(), Elastic()], ids=lambda m: type(m).__name__)
 def test_every_coefficient_scatters_from_port_to_port(medium):
     scheme = medium.scheme(2)
-    for coefficient in scheme.coefficients:
+    coefficients = named(scheme, medium)
+    assert len(coefficients) > 2
+    for coefficient in coefficients:
         assert scatterers(scheme, [coefficient])
 
 

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from seisops.arrays import real
 from seisops.notices import ReflectingWarning, warn
+from seisops.physics.surface import depth
 from seisops.units import check_time_step, check_velocity
 
 
@@ -90,10 +91,13 @@ def check_free_surface(model) -> None:
             f"{type(model.medium).__name__} knows no free surface: leave free_surface=True out, and put some cells "
             "of a fluid of small density on top where the surface matters."
         )
-    if model.free_surface and model.shape[-1] <= model.space_order:
+    if not model.free_surface:
+        return
+    least = max(model.space_order + 1, depth(model.space_order) if model.ends else 0)
+    if model.shape[-1] < least:
         raise ValueError(
-            f"A free surface needs more than space_order = {model.space_order} grid points in depth; "
-            f"the model has {model.shape[-1]}. Refine the grid or lower space_order."
+            f"A free surface needs {least} grid points in depth with space_order = {model.space_order}; the model has "
+            f"{model.shape[-1]}. Refine the grid or lower space_order."
         )
 
 

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seisops.grid import Grid
-from seisops.model import checks, words
-from seisops.physics import Medium, medium_of
-from seisops.physics.coefficients import Function, function, moved
+from seisops.model import checks, formulas, words
+from seisops.physics import Medium, medium_of, surface
 from seisops.physics.scheme import Scheme
 from seisops.units import warn_of_other_name, warn_of_slownesses
 
@@ -49,7 +48,7 @@ class Model(Grid):
     absorb : int
         Cells of the absorbing layer (CPML) added on every side.
     free_surface : bool
-        A pressure-free surface at the first grid point of the last axis instead of a layer.
+        A surface without stress (in water, without pressure) at the first grid point of the last axis, and no layer.
     space_order : int
         Order of accuracy of the Laplacian; even.
     dt : float, ms, optional
@@ -154,7 +153,15 @@ class Model(Grid):
 
     def padded(self, name: str) -> NDArray:
         """A quantity on the padded grid, or where that is inside of the model."""
+        if name in surface.KNOWN:
+            rows = surface.known(name, self.padded_shape[-1], self.space_order)
+            return np.expand_dims(rows, tuple(range(self.ndim - 1)))
         return self.inside() if name == "inside" else self.pad(self.quantity(name))
+
+    @cached_property
+    def ends(self) -> bool:
+        """Whether fields end at a free surface; others are mirrored there."""
+        return self.free_surface and surface.ends(self.medium.scheme(self.ndim))
 
     @property
     def margin(self) -> int:
@@ -170,7 +177,7 @@ class Model(Grid):
     @cached_property
     def scheme(self) -> Scheme:
         """The medium's time step on this grid, without its layer."""
-        return self.medium.scheme(self.ndim)
+        return surface.applied(self.medium.scheme(self.ndim), self.ends)
 
     @cached_property
     def channels(self) -> tuple[str, ...]:
@@ -180,20 +187,7 @@ class Model(Grid):
     @cached_property
     def coefficients(self) -> dict[str, NDArray]:
         """What kernels are given of the medium on the padded grid: its coefficients, of an inertia M dt²/M."""
-        values = {}
-        for name, f in self._formulas.items():
-            at = [moved(self.padded(quantity), node) for quantity, node in f.variables]
-            value = f.at(self.dt, at)[None]
-            values[name] = value if value.shape == self.padded_shape else np.broadcast_to(value, self.padded_shape)
-        for inertia in {f.inertia for f in self.scheme.fields if f.inertia}:
-            values[inertia] = self.dt**2 / values[inertia]
-        return {name: _freeze(x.astype(self.dtype)) for name, x in values.items()}
-
-    @cached_property
-    def _formulas(self) -> dict[str, Function]:
-        words, names = self.medium.meanings(self.medium.parameters), self.medium.names
-        coefficients = {name: self.medium.coefficients[name] for name in self.scheme.coefficients}
-        return {name: function(formula, words, names, self.ndim) for name, formula in coefficients.items()}
+        return {name: _freeze(x.astype(self.dtype)) for name, x in formulas.coefficients(self).items()}
 
     @cached_property
     def slowest(self) -> float:

@@ -22,11 +22,12 @@ from pylops import LinearOperator
 from seisops.algebra import SeismicOperator, apply, derivative, placed, product, selected, tree
 from seisops.algebra.rules import total
 from seisops.arrays import own
-from seisops.model import Model
+from seisops.model import Model, formulas
 from seisops.operators.conditions import ADJOINT_STATE, Condition, Perturbations
 from seisops.physics import Medium
 from seisops.physics.coefficients import Coefficient, function, moved, moved_back
 from seisops.physics.ports import scatterers
+from seisops.physics.surface import applied
 
 Names = tuple[str, ...]
 # The slot of the weights.
@@ -170,10 +171,8 @@ class Change(SeismicOperator):
 
     @cached_property
     def _functions(self) -> list:
-        medium = self.model.medium
         asked = dict.fromkeys(n for names in (self.inputs, self.result, *(f.slot for f in self.filled)) for n in names)
-        words = medium.meanings(tuple(asked))
-        return [function(formula, words, medium.names, self.model.ndim) for _, formula in self.outputs]
+        return list(formulas.functions(self.model, asked, dict(self.outputs)).values())
 
     @cached_property
     def _values(self) -> dict[str, NDArray]:
@@ -210,7 +209,7 @@ class Change(SeismicOperator):
 
 def perturbation(model: Model, wrt: Names) -> tuple[Condition, tuple[Change, ...]] | None:
     """What perturbations of parameters scatter by, and the way to what scatters; None where nothing depends on them."""
-    condition, outputs = _scattering(model.medium, model.ndim, wrt)
+    condition, outputs = _scattering(model.medium, model.ndim, model.ends, wrt)
     if condition is None:
         return None
     change = (Change(model, outputs, wrt, padded=condition is not ADJOINT_STATE),) if outputs else ()
@@ -218,14 +217,13 @@ def perturbation(model: Model, wrt: Names) -> tuple[Condition, tuple[Change, ...
 
 
 @cache
-def _scattering(medium: Medium, ndim: int, wrt: Names) -> tuple[Condition | None, tuple]:
+def _scattering(medium: Medium, ndim: int, ends: bool, wrt: Names) -> tuple[Condition | None, tuple]:
     """What perturbations of parameters scatter by, and what of a medium they change first."""
     words = medium.meanings(wrt)
-    scheme = medium.scheme(ndim)
-    formulas = {name: medium.coefficients[name] for name in scheme.coefficients}
+    scheme = applied(medium.scheme(ndim), ends)
     depends = {
         name: formula
-        for name, formula in formulas.items()
+        for name, formula in formulas.named(scheme, medium).items()
         if any(q in wrt for q, _ in function(formula, words, medium.names, ndim).variables)
     }
     if not depends:

@@ -116,7 +116,8 @@ class Projection(SurveyOperator):
             name = next(s.field for s in scheme.steps if isinstance(s, Receiver) and s.name == part.port)
             field = scheme.field(name)
             there = positions if part.shift is None else positions + part.shift
-            points = point_weights(model, there, self.interpolation, field.stagger, field.parity or -1)
+            parity = 0 if model.ends else field.parity or -1
+            points = point_weights(model, there, self.interpolation, field.stagger, parity)
             first, *others = points.weights
             rows = (c * len(points) + np.arange(len(points))).astype(np.int32)
             weighted = first * np.broadcast_to(part.weight, len(points)).astype(first.dtype)[:, None]

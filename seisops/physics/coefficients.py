@@ -29,7 +29,7 @@ class Mean:
     Parameters
     ----------
     formula : str
-        Of x, and of the time step h.
+        Of x, of the time step h, and of quantities at its node.
     of : str
         A formula of parameters at a node.
     along : tuple of int
@@ -129,7 +129,8 @@ def function(
 
     def read(formula: str, node: Node) -> sympy.Expr:
         result = parsed(formula, names).subs(meaning, simultaneous=True)
-        return result.subs({s: _symbol(str(s), node) for s in result.free_symbols if str(s) != "h"}, simultaneous=True)
+        others = {s: _symbol(str(s), node) for s in result.free_symbols if str(s) not in ("h", "x")}
+        return result.subs(others, simultaneous=True)
 
     if isinstance(coefficient, str):
         expression = read(coefficient, (0,) * ndim)
@@ -139,7 +140,7 @@ def function(
         mean = _mean(len(around), coefficient.harmonic).subs(
             {sympy.Symbol(f"at{i}"): x for i, x in enumerate(around)}, simultaneous=True
         )
-        expression = parsed(coefficient.formula, ()).subs(sympy.Symbol("x"), mean)
+        expression = read(coefficient.formula, (0,) * ndim).subs(sympy.Symbol("x"), mean)
     found = sorted(str(s) for s in expression.free_symbols if str(s) != "h")
     variables = tuple((name.split("__")[0], tuple(map(int, name.split("__")[1]))) for name in found)
     return Function(expression, variables)

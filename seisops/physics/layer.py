@@ -4,7 +4,8 @@ r"""The absorbing layer of any scheme: every difference along an axis stretched,
 
 and for a compact second difference :math:`\partial^2 x \to \partial^2 x + \partial\psi + \zeta`,
 :math:`\zeta \leftarrow b\,\zeta + a\,(\partial^2 x + \partial\psi)`. The profiles a and b are constants of the grid,
-named after their axis and whether they are on nodes (0) or half cells (1): ``a0_0``, ``b0_0``.
+named after their axis and whether they are on nodes (0) or half cells (1): ``a0_0``, ``b0_0``. So are r and s, which
+take the weight of a free surface off (:mod:`seisops.physics.surface`), whose differences are ordinary ones in a layer.
 
 References
 ----------
@@ -26,7 +27,7 @@ from seisops.physics.terms import Difference, Expression, Field, Term, Times
 
 def profile(coefficient: str) -> tuple[str, int, int] | None:
     """Of a profile its letter, axis and half cells; None for another coefficient."""
-    found = re.fullmatch(r"([ab])(\d)_([01])", coefficient)
+    found = re.fullmatch(r"([abrs])(\d)_([01])", coefficient)
     return found and (found[1], int(found[2]), int(found[3]))
 
 
@@ -77,6 +78,7 @@ class _Stretcher:
     def _memory(self, o: Difference, inner: Term, place: tuple[int, ...]) -> list[Term]:
         """What is added to a difference of a term."""
         a, b = (f"{name}{o.axis}_{place[o.axis]}" for name in "ab")
+        o = replace(o, ending=0)
         first = replace(o, degree=1) if o.degree == 2 else o
         psi = self._field("psi", first, inner, place)
         self._stage(psi, b, Times(a)(first(Expression((inner,)))))

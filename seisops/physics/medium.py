@@ -93,7 +93,8 @@ class Medium(ABC):
     title : str
         What it is called, for messages.
     free_surface : bool
-        Whether fields can be mirrored at a free surface.
+        Whether it can have a free surface: fields are mirrored there by their parity, or end there by differences that
+        say so.
     options : tuple of str
         Keywords of Model that say more of the medium; its own fields.
     filters : dict of str to pair of tuples of str

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from seisops.physics.scheme import Scheme
 from seisops.physics.stencil import weights
 from seisops.physics.steps import Perturbation, Port, Source, Stage
+from seisops.physics.surface import edge
 from seisops.physics.terms import ZERO, Difference, Operation, Term
 
 
@@ -132,4 +133,7 @@ class Reference:
         for k, w in zip(nodes, values, strict=True):
             there, here = slice(max(k, 0), n + min(k, 0)), slice(max(-k, 0), n + min(-k, 0))
             result[here] += w * x[there]
+        if o.ending:
+            block = edge(o, self.order)
+            result[: len(block)] += np.tensordot(block, x[: block.shape[1]], 1)
         return np.moveaxis(result, 0, o.axis) / self.spacing[o.axis] ** o.degree

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache, cached_property
 from itertools import chain, combinations
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import sympy
@@ -15,10 +15,20 @@ from seisops.physics.coefficients import Coefficient, Mean, parsed
 from seisops.physics.medium import AXES, Medium, Parameters, staggered_step
 from seisops.physics.ports import added, assigned, ported
 from seisops.physics.steps import Receiver, Source
+from seisops.physics.surface import GIVING, ON, UNWEIGHTED, VANISHING, WEIGHT, WEIGHT_BETWEEN
 from seisops.physics.terms import Difference, Expression, Field, Times
 
 # Of which minors of a stiffness may fall below zero, in parts of its diagonal: what single precision makes of zero.
 SLACK = 1e-5
+
+
+class Stiffness(NamedTuple):
+    """What a strain adds to a stress: the name of a coefficient, and its formula."""
+
+    stress: str
+    strain: str
+    name: str
+    coefficient: Coefficient
 
 
 class Solid(Medium):
@@ -30,7 +40,7 @@ class Solid(Medium):
     Velocities and stresses lie on the staggered grid of Virieux (1986) and Levander (1988), in turn half a step apart.
     A subclass names its parameters, with a density ``rho`` among them, its fastest speed and its energy. Components:
     "p", pressure and the volume source of acoustic media; "x", "y", "z", particle velocities and forces; "xx" ... "xz",
-    stresses and moments.
+    stresses and moments. At a free surface fields end, see :mod:`seisops.physics.surface`.
 
     Attributes
     ----------
@@ -50,7 +60,6 @@ class Solid(Medium):
 
     energy: str
     relaxing: Sequence[tuple[str, str, str]] = ()
-    free_surface: ClassVar = False
     between: ClassVar = "rho"
     # The one of acoustic media lets strong contrasts of shear grow in the layer.
     layer_shift: ClassVar = (10.0, 2.0)
@@ -68,25 +77,36 @@ class Solid(Medium):
     @cached_property
     def coefficients(self) -> dict[str, Coefficient]:
         """Of both numbers of axes."""
-        found: dict[str, Coefficient] = {f"b{a}": Mean("h/x", "rho", (a,)) for a in range(3)}
+        found: dict[str, Coefficient] = {}
         for ndim in (2, 3):
+            found |= {self._buoyancy(a, ndim): Mean(f"h/x/{_weight(ndim, a)}", "rho", (a,)) for a in range(ndim)}
             for stiffness in self._stiffnesses(ndim):
-                found |= {name: coefficient for name, coefficient in stiffness.values() if name not in found}
+                found |= {s.name: s.coefficient for s in stiffness if s.name not in found}
         return found | {f"fade{i}": fade for i, (_, _, fade) in enumerate(self.relaxing)}
 
-    def _stiffnesses(self, ndim: int) -> list[dict[tuple[str, str], tuple[str, Coefficient]]]:
-        """The stiffness of every energy: by pairs of strains, the name and the formula of a coefficient."""
+    @staticmethod
+    def _buoyancy(axis: int, ndim: int) -> str:
+        return f"b{axis}z" if axis == ndim - 1 else f"b{axis}"
+
+    def _stiffnesses(self, ndim: int) -> list[list[Stiffness]]:
+        """The stiffness of every energy."""
         energies = [("", self.energy, "1")] + [(f"{i}", e, gain) for i, (e, gain, _) in enumerate(self.relaxing)]
         return [self._stiffness(tag, energy, factor, ndim) for tag, energy, factor in energies]
 
-    def _stiffness(self, tag: str, energy: str, factor: str, ndim: int) -> dict:
-        found, named = {}, {}
-        for (k, j), formula in second_derivatives(energy, self.names, ndim).items():
+    def _stiffness(self, tag: str, energy: str, factor: str, ndim: int) -> list[Stiffness]:
+        found, named, formulas = [], {}, second_derivatives(energy, self.names, ndim)
+        for (k, j), formula in formulas.items():
             between = tuple(AXES[ndim].index(axis) for axis in k) if k[0] != k[1] else ()
+            scale = f"h*{_weight(ndim, *between)}" if factor == "1" else f"h*{factor}*{_weight(ndim, *between)}"
             same = named.setdefault((formula, between), f"C{tag}{k}{''.join(map(str, between)) or j}")
-            scale = "h" if factor == "1" else f"h*{factor}"
             mean = Mean(f"{scale}*x", formula, between, harmonic=True)
-            found[k, j] = (same, mean if between else f"{scale}*({formula})")
+            found.append(Stiffness(k, j, same, mean if between else f"{scale}*({formula})"))
+            if between or "zz" in (k, j) or (k, "zz") not in formulas:
+                continue
+            # On a free surface the body gives way across it, so that there is no stress.
+            less = f"({formulas[k, 'zz']})*({formulas['zz', j]})/({formulas['zz', 'zz']})"
+            same = named.setdefault((less, ()), f"{GIVING}{tag}{k}{j}")
+            found.append(Stiffness(k, j, same, f"-{scale}*{ON}*{less}"))
         return found
 
     def scheme(self, ndim):
@@ -94,6 +114,12 @@ class Solid(Medium):
 
         def at(*half: int) -> tuple[int, ...]:
             return tuple(int(k in half) for k in range(ndim))
+
+        def along(axis: int, shift: int, ending: int = 1) -> Difference:
+            return Difference(axis, shift=shift, ending=ending if axis == ndim - 1 else 0)
+
+        def unweighted(name: str) -> Times:
+            return Times(f"{UNWEIGHTED if name != 'zz' else VANISHING}{ndim - 1}_{places[name][-1]}")
 
         pairs = [(a, a) for a in range(ndim)] + list(combinations(range(ndim), 2))
         names = {(a, b): axes[a] + axes[b] for a, b in pairs}
@@ -105,16 +131,16 @@ class Solid(Medium):
         stages = []
         for a in range(ndim):
             pulls = [
-                Difference(b, shift=1 if a == b else -1)(stress[names[min(a, b), max(a, b)]].value) for b in range(ndim)
+                along(b, 1 if a == b else -1, ending=-1)(stress[names[min(a, b), max(a, b)]].value) for b in range(ndim)
             ]
             stages.append(assigned(push[a], sum(pulls)))
-        stages += [added(v[a], Times(f"b{a}")(push[a].value)) for a in range(ndim)]
+        stages += [added(v[a], Times(self._buoyancy(a, ndim))(push[a].value)) for a in range(ndim)]
         stages.append(assigned(volume, Expression(())))
         for a, b in pairs:
             if a == b:
-                change = Difference(a, shift=-1)(v[a].value) - 1 / ndim * volume.value
+                change = along(a, -1)(v[a].value) - 1 / ndim * unweighted(2 * axes[a])(volume.value)
             else:
-                change = Difference(b, shift=1)(v[a].value) + Difference(a, shift=1)(v[b].value)
+                change = along(b, 1)(v[a].value) + along(a, 1)(v[b].value)
             stages.append(assigned(strain[names[a, b]], change))
         stiffness, *relaxing = self._stiffnesses(ndim)
         lags = [{n: (Field(f"old{i}{n}", at), Field(f"lag{i}{n}", at)) for n, at in places.items()}
@@ -126,12 +152,13 @@ class Solid(Medium):
             stages += [
                 added(lag, _of(part, k, strain) + Times(f"fade{i}")(old.value)) for k, (old, lag) in memories.items()
             ]
-        stages.append(assigned(pressure, sum(-1 / ndim * stress[axis + axis].value for axis in axes)))
+        normal = [-1 / ndim * unweighted(2 * axis)(stress[2 * axis].value) for axis in axes]
+        stages.append(assigned(pressure, sum(normal)))
         ports = [Source("p", "volume"), Receiver("p", "pressure")]
         for a, axis in enumerate(axes):
             ports += [Source(axis, push[a].name), Receiver(axis, v[a].name)]
         for name, s in stress.items():
-            ports += [Source(name, s.name), Receiver(name, s.name)]
+            ports += [Source(name, s.name), Receiver(name, s.name, (unweighted(name),))]
         memories = [f for m in lags for f in chain(*m.values())]
         fields = [*push, *v, volume, *strain.values(), *memories, *stress.values(), pressure]
         closed = ["volume", "pressure", *(old.name for m in lags for old, _ in m.values())]
@@ -195,12 +222,17 @@ def second_derivatives(energy: str, names: tuple[str, ...], ndim: int) -> dict[t
     return found
 
 
+def _weight(ndim: int, *between: int) -> str:
+    """What a free surface weighs a coefficient by that lies between nodes along some axes."""
+    return WEIGHT_BETWEEN if ndim - 1 in between else WEIGHT
+
+
 _ALL_STRAINS = {"e" + a + b for a in "xyz" for b in "xyz"}
 
 
-def _of(stiffness: dict, k: str, strain: dict[str, Field]) -> Expression:
+def _of(stiffness: list[Stiffness], k: str, strain: dict[str, Field]) -> Expression:
     """The stress `k` of strains."""
-    return sum(Times(name)(strain[j].value) for (i, j), (name, _) in stiffness.items() if i == k)
+    return sum(Times(s.name)(strain[s.strain].value) for s in stiffness if s.stress == k)
 
 
 def _determinant(rows: list[list[NDArray]]) -> NDArray:

@@ -25,15 +25,20 @@ class Times:
 
 @dataclass(frozen=True)
 class Difference:
-    """A central difference of `degree` along an axis, 0 interpolating; `shift` moves the result by half a cell."""
+    """A central difference of `degree` along an axis, 0 interpolating; `shift` moves the result by half a cell.
+
+    One that is `ending`, 1, takes one side at a free surface, its transpose, -1, is adjoint to that; see
+    :mod:`seisops.physics.surface`.
+    """
 
     axis: int
     degree: int = 1
     shift: int = 0
+    ending: int = 0
 
     @property
     def transpose(self) -> tuple[float, Difference]:
-        return (-1.0) ** self.degree, replace(self, shift=-self.shift)
+        return (-1.0) ** self.degree, replace(self, shift=-self.shift, ending=-self.ending)
 
     def __call__(self, expression: Expression) -> Expression:
         return expression.behind(self)

@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from math import prod
 
 from devito import Derivative, Eq, Function, Grid, Inc, SubDimension, SubDomain, TimeFunction
+from sympy import sympify
 
 from seisops.physics.layer import profile
-from seisops.physics.ordering import commute
 from seisops.physics.scheme import Scheme
 from seisops.physics.stencil import span, weights
 from seisops.physics.steps import Port, Receiver, Source, Stage
+from seisops.physics.surface import edge
 from seisops.physics.terms import ZERO, Difference, Field, Operation, Term
+from seisops.propagators.loops import arranged, runs, turns
 
 # Cells that the widest vector instructions take at once; the rest of a strip would go cell by cell.
 VECTOR = 16
@@ -77,12 +79,17 @@ class Side(SubDomain):
 
 @dataclass(frozen=True, eq=False)
 class Levels:
-    """A field in a march: now, a step ahead and a step behind, and what scales all that is added to it."""
+    """A field in a march: now, a step ahead and a step behind, and what scales all that is added to it or read."""
 
     now: object
     ahead: object
     behind: object
     scale: object
+
+    @property
+    def read(self):
+        """What is read of it."""
+        return self.scale * self.now if self.scale != 1 else self.now
 
 
 class Functions:
@@ -107,7 +114,7 @@ class Functions:
         self.fields = {f.name: self._field(f) for f in scheme.fields}
         self.coefficients = {name: self._coefficient(name) for name in scheme.coefficients}
         self.widths = [strip_cells(absorb, order, a == grid.dim - 1, depth(scheme, a)) for a in range(grid.dim)]
-        self.names = sides
+        self.names, self.turns = sides, turns(scheme)
 
     def sides(self, axis: int, turn: int = 0) -> list[Side]:
         """The strips of a layer.
@@ -151,7 +158,10 @@ class Functions:
         """The field at a source or receiver of the scheme; what comes in there is scaled."""
         step = next(s for s in self.scheme.steps if isinstance(s, kind) and s.name == name)
         u = self.levels(step.field)
-        scale = prod((self.coefficients[o.coefficient] for o in step.operations), start=u.scale)
+        # An inertia is what is added is divided by.
+        scale = prod(
+            (self.coefficients[o.coefficient] for o in step.operations), start=u.scale if kind is Source else 1
+        )
         return Levels(u.now, u.ahead, u.behind, scale)
 
     def step(self, sources: Mapping[str, list[Eq]], measures: Mapping[str, list[Eq]], surface: bool) -> list[Eq]:
@@ -159,29 +169,41 @@ class Functions:
 
         What comes in at a field of second order, or goes out there, waits for all stages: it shows in the next step.
         """
-        result, turns, begun = [], _turns(self.scheme), set()
+        result, begun = [], set()
         incoming, outgoing, second = [], [], self.scheme.second
-        steps = _leading(self.scheme)
-        last = {s.changes: i for i, s in enumerate(steps) if s.changes}
-        for i, step in enumerate(steps):
+        steps = arranged(self.scheme)
+        last = {s.changes: s for s in steps if s.changes} if surface else {}
+        ends = [step for name, step in last.items() if name not in second and self.scheme.field(name).parity]
+        for run in runs(steps, ends):
+            step = run[0]
             match step:
                 case Source():
                     (incoming if step.field in second else result).extend(sources.get(step.name, ()))
                 case Receiver():
                     (outgoing if step.field in second else result).extend(measures.get(step.name, ()))
-                case Stage():
-                    if step.strip is not None and step.target in second - begun:
-                        # Strips add to what the whole grid begins with.
-                        result.append(self._equation(Stage(step.target, ()), False, {}))
-                        begun.add(step.target)
-                    sides = [] if step.strip is None else self.sides(step.strip, turns[step])
-                    for where in [{"subdomain": side} for side in sides] or [{}]:
-                        result.append(self._equation(step, step.target in begun, where))
+                case Stage(strip=None):
+                    result.append(self._equation(step, step.target in begun, {}))
+                    result += self._ended(step)
                     begun.add(step.target)
-            if surface and last.get(step.changes) == i and step.changes not in second:
-                result += self._mirrored(self.scheme.field(step.changes))
+                case Stage():
+                    # Strips add to what the whole grid begins with.
+                    missing = dict.fromkeys(s.target for s in run if s.target in second - begun)
+                    result += [self._equation(Stage(target, ()), False, {}) for target in missing]
+                    begun.update(missing)
+                    result += self._in_strips(run)
+            if run[-1] in ends:
+                result += self._mirrored(self.scheme.field(run[-1].changes))
         above = [eq for f in self.scheme.fields if surface and f.second for eq in self._mirrored(f)]
         return [*result, *incoming, *above, *outgoing]
+
+    def _in_strips(self, stages: list[Stage]) -> list[Eq]:
+        """Stages of one layer, side by side, as what meets in the same nodes is one loop."""
+        places = [self.sides(stage.strip, self.turns[stage]) for stage in stages]
+        return [
+            self._equation(stage, True, {"subdomain": side})
+            for sides in zip(*places, strict=True)
+            for stage, side in zip(stages, sides, strict=True)
+        ]
 
     def _mirrored(self, f: Field) -> list[Eq]:
         """What a field is above a free surface at the first node of the last axis."""
@@ -210,6 +232,21 @@ class Functions:
             return Eq(u.now, self.coefficients[stage.keep] * u.now + added, **where)
         return Inc(u.now, added, **where)
 
+    def _ended(self, stage: Stage) -> list[Eq]:
+        """What the differences of a stage that end at the surface are more than central ones, row by row."""
+        z, u, found = self.grid.dimensions[-1], self.levels(stage.target), {}
+        for term in stage.terms:
+            for i, o in enumerate(term.operations):
+                if isinstance(o, Difference) and o.ending:
+                    # What is beside it is pointwise.
+                    outer = prod((self.coefficients[c.coefficient] for c in term.operations[:i]), start=term.factor)
+                    inner = self._term(Term(term.field, term.operations[i + 1 :]))
+                    for k, row in enumerate(edge(o, self.order)):
+                        taken = sum(float(b) * inner._subs(z, j) for j, b in enumerate(row) if b)
+                        found[k] = found.get(k, 0) + sympify(outer / z.spacing)._subs(z, k) * taken
+        time = {"implicit_dims": (self.grid.time_dim,)}
+        return [Inc(u.ahead._subs(z, k), u.scale * added, **time) for k, added in found.items()]
+
     def _term(self, term: Term):
         result = self.fields[term.field]
         for o in reversed(term.operations):
@@ -226,37 +263,3 @@ class Functions:
         first, last = span(o, self.order)
         row = [dict(zip(nodes, values, strict=True)).get(k, 0.0) for k in range(first, last + 1)]
         return Derivative(x, (d, o.degree), fd_order=self.order, weights=row, **x0)
-
-
-def _leading(scheme: Scheme) -> list:
-    """The steps in order, the stages of the whole grid of a field of second order before those of its strips."""
-    result: list = []
-    for step in scheme.steps:
-        place = len(result)
-        if isinstance(step, Stage) and step.target in scheme.second and step.strip is None:
-            while place and commute(step, result[place - 1], scheme.second):
-                place -= 1
-        result.insert(place, step)
-    return result
-
-
-def _turns(scheme: Scheme) -> dict[Stage, int]:
-    """When the stages of strips may run: after those that change what they read, or read what they change.
-
-    Of one turn those that touch the same nodes alone; a difference touches its neighbours. What is read of a field of
-    second order is another level than what is changed.
-    """
-    changed: dict[str, int] = {}
-    read: dict[str, int] = {}
-    turns = {}
-    for stage in (s for s in scheme.stages if s.strip is not None):
-        beside = {t.field: any(isinstance(o, Difference) for o in t.operations) for t in stage.terms}
-        after = [changed.get(name, 0) + wide for name, wide in beside.items()]
-        after += [changed.get(stage.target, 0), read.get(stage.target, 0)]
-        turns[stage] = max(after)
-        for name, wide in beside.items():
-            if name not in scheme.second:
-                read[name] = max(read.get(name, 0), turns[stage] + wide)
-        if stage.target not in scheme.second:
-            changed[stage.target] = max(changed.get(stage.target, 0), turns[stage])
-    return turns

@@ -213,7 +213,9 @@ def _sources() -> str:
     here = Path(__file__).parent
     files = [
         *sorted((here / "couplings").glob("*.py")),
-        *(here / f"{n}.py" for n in ("domain", "equations", "kernels", "lowering")),
+        *(here / f"{n}.py" for n in ("domain", "equations", "kernels", "loops", "lowering")),
+        # Their numbers are written into kernels.
+        *(here.parent / "physics" / f"{n}.py" for n in ("stencil", "surface")),
     ]
     return hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
 

@@ -18,6 +18,7 @@ from seisops.physics import Medium
 from seisops.physics.layer import absorbing
 from seisops.physics.ports import inlined
 from seisops.physics.scheme import Scheme
+from seisops.physics.surface import applied
 from seisops.propagators import domain
 from seisops.propagators.equations import depth, strip_cells
 from seisops.propagators.kernels import KernelSpec, float_environment, kernel
@@ -220,7 +221,7 @@ def _scheme(
     medium: Medium, ndim: int, layers: frozenset[int], ports: frozenset[str], surface: bool, adjoint: bool
 ) -> Scheme:
     """The scheme of a march between some ports."""
-    scheme = medium.scheme(ndim)
+    scheme = applied(medium.scheme(ndim), surface)
     kept = {f.name for f in scheme.fields if surface and f.parity}
     scheme = absorbing(inlined(scheme, ports, kept), layers)
     return scheme.transpose if adjoint else scheme

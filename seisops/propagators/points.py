@@ -24,6 +24,8 @@ HALF_WIDTH = {"linear": 1, "sinc": 6}
 # The window parameter for half-width 6 in Hicks (2002), Geophysics 67, table 1.
 KAISER = 6.40
 ON_NODE = 1e-6
+# Nodes of a polynomial next to a surface.
+POLYNOMIAL = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +95,7 @@ def point_weights(
     stagger : tuple of int, optional
         Half cells by which the nodes of the wavefield lie off the grid's.
     parity : int
-        The sign of its mirror image above a free surface.
+        The sign of its mirror image above a free surface; 0 of one that ends there.
 
     Raises
     ------
@@ -116,7 +118,9 @@ def point_weights(
         node = first[:, None] + np.arange(2 * half)
         weight = _kernel(cells[:, axis, None] - node, half, band)
         if model.free_surface and axis == model.ndim - 1:
-            first, weight = _folded(node, weight, parity, half_cells[axis])
+            first, weight = (
+                _folded(node, weight, parity, half_cells[axis]) if parity else _ended(cells[:, axis], node, weight)
+            )
         start, weight = _cut(first + model.pad_widths[axis][0], weight, 0, model.padded_shape[axis])
         nodes.append(start)
         weights.append(weight.astype(model.dtype))
@@ -134,6 +138,17 @@ def _folded(node: NDArray, weight: NDArray, parity: int, half: int) -> tuple[NDA
     folded = np.zeros_like(weight)
     np.add.at(folded, (np.arange(len(node))[:, None], below - first[:, None]), weight)
     return first, folded
+
+
+def _ended(cells: NDArray, node: NDArray, weight: NDArray) -> tuple[NDArray, NDArray]:
+    """Rows of weights, of a polynomial of the first nodes where some would lie above the surface; where they begin."""
+    length = weight.shape[1]
+    first, result = _cut(node[:, 0], weight, 0, int(node.max()) + 1 + length)
+    near = np.any((node < 0) & (weight != 0), axis=1)
+    powers = np.arange(min(length, POLYNOMIAL))
+    result[near] = 0
+    result[near, : len(powers)] = np.linalg.solve(powers ** powers[:, None], cells[near] ** powers[:, None]).T
+    return first, result
 
 
 def _kernel(distance: NDArray, half: int, band: float) -> NDArray:
@@ -158,7 +173,7 @@ def _check_inside(model: Model, positions: NDArray, cells: NDArray) -> None:
             f"{tuple(e[0] for e in model.extent)} to {tuple(e[1] for e in model.extent)} m."
             f"{hint_outside(positions, model.extent)}"
         )
-    if model.free_surface and np.any(cells[:, -1] < ON_NODE):
+    if model.free_surface and not model.ends and np.any(cells[:, -1] < ON_NODE):
         raise ValueError(
             f"{int(np.sum(cells[:, -1] < ON_NODE))} points lie on the free surface, where the pressure is zero: they "
             f"would neither send nor record. Put them below {model.origin[-1]:g} m, for instance at half a cell, "

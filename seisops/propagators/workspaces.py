@@ -14,6 +14,7 @@ from devito import Operator
 from numpy.typing import NDArray
 
 from seisops.model import Model
+from seisops.physics import surface
 from seisops.physics.layer import profile
 from seisops.physics.steps import Receiver
 from seisops.propagators import domain
@@ -131,7 +132,9 @@ class Workspace:
         names = [p.name for p in operator.parameters]
         with quiet():
             known = {k: x for k, x in scalars.items() if k in names or k.startswith("time")}
-            found = operator.arguments(**self._functions | arrays, **known)
+            # A port that nothing meets has coefficients that no kernel reads.
+            fields = {k: f for k, f in self._functions.items() if k in names}
+            found = operator.arguments(**fields | arrays, **known)
         return [found[name] for name in names], names.index("time_M")
 
     def prepare(self, model: Model) -> None:
@@ -163,10 +166,14 @@ class Workspace:
 def layer_profile(model: Model, letter: str, axis: int, half: int) -> NDArray:
     r"""The coefficient a or b of the absorbing layer along `axis` (padded length), on nodes or `half` a cell beyond.
 
+    Or r and s, which take off what a free surface weighs them by.
+
     :math:`b = e^{-(\sigma + \alpha) dt},\ a = \sigma (b - 1) / (\sigma + \alpha)` with a quadratic
     :math:`\sigma`; constants of the grid alone, so that the wave equation stays linear in m.
     """
     n, cells, d = model.padded_shape[axis], model.absorb, model.spacing[axis]
+    if letter not in "ab":
+        return surface.unweighted(letter, n, model.space_order, half).astype(model.dtype)
     before, after = (cells if width else 0 for width in model.pad_widths[axis])
     i = np.arange(n) + half / 2
     depth = np.maximum((before - i) * (before > 0), (i - (n - 1 - after)) * (after > 0)).clip(0) / cells

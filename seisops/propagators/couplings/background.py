@@ -35,7 +35,7 @@ class Background(Coupling):
         found: Equations = {}
         for i, (name, second) in enumerate(self.kept):
             u, g = port(name), part(f["background"], i, 1)
-            found.setdefault(name, []).append(Eq(g, (u.ahead - 2 * u.now + u.behind) / h**2 if second else u.now))
+            found.setdefault(name, []).append(Eq(g, (u.ahead - 2 * u.now + u.behind) / h**2 if second else u.read))
         return found
 
     def at_the_end(self, seen: NDArray, levels: Callable, h: float) -> None:

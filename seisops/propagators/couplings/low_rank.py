@@ -24,4 +24,4 @@ class LowRank(Coupling):
         return {self.port: [Inc(u.ahead, u.scale * f["weights"] * f["wavelet"])]}
 
     def measure(self, f: dict, port: Port, h) -> Equations:
-        return {self.port: [Inc(f["weights"], f["wavelet"] * port(self.port).now)]}
+        return {self.port: [Inc(f["weights"], f["wavelet"] * port(self.port).read)]}

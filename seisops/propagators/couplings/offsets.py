@@ -36,7 +36,7 @@ class Offsets(Coupling):
         return {self.port: [self._here(f), Inc(u.ahead, -u.scale * scattered)]}
 
     def measure(self, f: dict, port: Port, h) -> Equations:
-        images = [Inc(dm, -g * port(self.port).now) for dm, g in self._pairs(f)]
+        images = [Inc(dm, -g * port(self.port).read) for dm, g in self._pairs(f)]
         return {self.port: [self._here(f), *images]}
 
     def _here(self, f: dict) -> Eq:

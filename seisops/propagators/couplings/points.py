@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
@@ -75,14 +76,14 @@ class Points(Coupling):
         found: Equations = {}
         for name, at, weight, series in self._groups(f):
             u = port(name)
-            scale = at(u.scale) if hasattr(u.scale, "grid") else u.scale
-            found.setdefault(name, []).append(Inc(at(u.ahead), scale * weight * series))
+            found.setdefault(name, []).append(Inc(at(u.ahead), _at(at, u.scale) * weight * series))
         return found
 
     def measure(self, f: dict, port: Port, h) -> Equations:
         found: Equations = {}
         for name, at, weight, series in self._groups(f):
-            found.setdefault(name, []).append(Inc(series, weight * at(port(name).now)))
+            u = port(name)
+            found.setdefault(name, []).append(Inc(series, weight * _at(at, u.scale) * at(u.now)))
         if not self.components:
             return {self.port: [Eq(f["series"], 0), *found[self.port]]}
         return found
@@ -105,3 +106,8 @@ class Points(Coupling):
                 series = series._subs(series.dimensions[1], f[f"row{group}"])
             result.append((name, at, prod(weights), series))
         return result
+
+
+def _at(at: Callable, scale):
+    """A scale at the nodes around points, where it is one of nodes."""
+    return at(scale) if hasattr(scale, "grid") else scale

@@ -42,7 +42,7 @@ class Scattering(Coupling):
         return found
 
     def measure(self, f: dict, port: Port, h) -> Equations:
-        return {name: [Inc(dm, g * port(name).now) for dm, g in self._pairs(f, name)] for name in self.ports}
+        return {name: [Inc(dm, g * port(name).read) for dm, g in self._pairs(f, name)] for name in self.ports}
 
     def _pairs(self, f: dict, name: str) -> list[tuple]:
         """The perturbations that act at a port, and the factor times what they act on."""

@@ -28,4 +28,4 @@ class Wavefield(Coupling):
         return {name: [Inc(u.ahead, u.scale * s)] for name, u, s in parts}
 
     def measure(self, f: dict, port: Port, h) -> Equations:
-        return {name: [Eq(part(f["history"], i, 1), port(name).now)] for i, name in enumerate(self.ports)}
+        return {name: [Eq(part(f["history"], i, 1), port(name).read)] for i, name in enumerate(self.ports)}
