@@ -13,6 +13,7 @@ os.environ["TQDM_DISABLE"] = "1"
 sys.path.insert(0, str(HERE))
 
 from gallery import Arguments, titled  # noqa: E402
+from media_pages import describe  # noqa: E402
 
 import seisops  # noqa: E402
 
@@ -90,3 +91,5 @@ def lead_to_the_site(app, name: str, text: list[str]) -> None:
 def setup(app) -> None:
     """Hook in."""
     app.connect("source-read", lead_to_the_site)
+    # After numpydoc, which makes sections of a docstring.
+    app.connect("autodoc-process-docstring", describe, priority=900)

@@ -1,6 +1,7 @@
 """What the site is made of is whole: every public name, every page, every example with a title and options it takes."""
 
 import ast
+import importlib
 import inspect
 import re
 import sys
@@ -28,14 +29,22 @@ INNER = {
 }
 
 
+def of_docs(name):
+    """A module of the site's own."""
+    sys.path.insert(0, str(DOCS))
+    yield importlib.import_module(name)
+    sys.path.remove(str(DOCS))
+    sys.modules.pop(name)
+
+
 @pytest.fixture(scope="module")
 def gallery():
-    sys.path.insert(0, str(DOCS))
-    import gallery
+    yield from of_docs("gallery")
 
-    yield gallery
-    sys.path.remove(str(DOCS))
-    sys.modules.pop("gallery")
+
+@pytest.fixture(scope="module")
+def media_pages():
+    yield from of_docs("media_pages")
 
 
 def documented():
@@ -80,6 +89,22 @@ def test_what_is_in_the_reference_is_there():
         for part in module.split(".")[1:]:
             thing = getattr(thing, part, None) or sys.modules[f"seisops.{part}"]
         assert hasattr(thing, last), name
+
+
+@pytest.mark.parametrize("medium", so.physics.MEDIA, ids=lambda m: m.__name__)
+def test_the_page_of_a_medium_has_what_it_says_of_itself(media_pages, medium):
+    lines = []
+    media_pages.describe(None, "class", "", medium, None, lines)
+    text = "\n".join(lines)
+    for name, p in medium.parameters.items():
+        assert re.search(rf"   \* - ``{name}``\n     - {re.escape(p.title)}\n     - {re.escape(p.unit)}\n", text)
+    assert f"**Free surface**: {'yes' if medium.free_surface else 'no'}." in text
+    assert '``"p"``' in text
+    # Of a base class, or of anything else, there is nothing to say.
+    rest = []
+    for other in (so.physics.Solid, so.physics.Parameter, so.Model):
+        media_pages.describe(None, "class", "", other, None, rest)
+    assert not rest
 
 
 def test_every_page_is_in_a_table_of_contents():
