@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from seisops.grid import Grid
 from seisops.model import checks, formulas, words
 from seisops.physics import Medium, medium_of, surface
+from seisops.physics.coefficients import Function
 from seisops.physics.scheme import Scheme
 from seisops.units import warn_of_other_name, warn_of_slownesses
 
@@ -188,6 +189,11 @@ class Model(Grid):
     def coefficients(self) -> dict[str, NDArray]:
         """What kernels are given of the medium on the padded grid: its coefficients, of an inertia M dt²/M."""
         return {name: _freeze(x.astype(self.dtype)) for name, x in formulas.coefficients(self).items()}
+
+    @cached_property
+    def formulas(self) -> dict[str, Function]:
+        """The coefficients as functions of the parameters."""
+        return formulas.functions(self, self.medium.parameters, formulas.named(self.scheme, self.medium))
 
     @cached_property
     def slowest(self) -> float:
