@@ -13,7 +13,6 @@ os.environ["TQDM_DISABLE"] = "1"
 sys.path.insert(0, str(HERE))
 
 from gallery import Arguments, titled  # noqa: E402
-from media_pages import describe  # noqa: E402
 
 import seisops  # noqa: E402
 
@@ -30,6 +29,7 @@ extensions = [
     "numpydoc",
     "myst_parser",
     "sphinx_gallery.gen_gallery",
+    "media_pages",
 ]
 templates_path, html_static_path, html_css_files = ["_templates"], ["_static"], ["site.css"]
 exclude_patterns = [
@@ -91,5 +91,3 @@ def lead_to_the_site(app, name: str, text: list[str]) -> None:
 def setup(app) -> None:
     """Hook in."""
     app.connect("source-read", lead_to_the_site)
-    # After numpydoc, which makes sections of a docstring.
-    app.connect("autodoc-process-docstring", describe, priority=900)

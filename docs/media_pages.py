@@ -39,3 +39,9 @@ def describe(app, what: str, name: str, thing: object, options, lines: list[str]
     """Put it below the docstring of a medium."""
     if what == "class" and isinstance(thing, type) and issubclass(thing, Medium) and hasattr(thing, "speed"):
         lines += described(thing(**{o: OPTIONS[o] for o in thing.options if o in OPTIONS}))
+
+
+def setup(app) -> dict:
+    """Hook in after numpydoc, which makes sections of a docstring."""
+    app.connect("autodoc-process-docstring", describe, priority=900)
+    return {"parallel_read_safe": True}

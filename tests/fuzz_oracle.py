@@ -24,7 +24,7 @@ from seisops.imaging import window as windows
 from seisops.model import Model
 from seisops.physics.stencil import second_derivative_weights
 from seisops.propagators.points import point_weights
-from seisops.propagators.workspaces import layer_profile
+from seisops.propagators.workspaces import profile_values
 from seisops.time_operator import computational_steps, time_operator
 
 Jet = dict[int, np.ndarray]
@@ -234,7 +234,7 @@ def _stepping(key, m, held: _Held):
         D, D2 = along(axis, c1, d), along(axis, c2, d**2)
         here = np.reshape([-1 if a == axis else 1 for a in range(model.ndim)], -1)
         a, b = (
-            sp.diags(np.broadcast_to(layer_profile(model, c, axis, 0).astype(float).reshape(here), shape).ravel())
+            sp.diags(np.broadcast_to(profile_values(model, c, axis, 0).astype(float).reshape(here), shape).ravel())
             for c in "ab"
         )
         # psi and zeta of this step from the wavefield and their values of the step before.

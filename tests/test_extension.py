@@ -25,7 +25,7 @@ from seisops.physics.steps import Receiver, Source, Stage
 from seisops.physics.terms import Difference, Field, Times
 from seisops.propagators.couplings import LowRank, Scattering, Wavefield
 from seisops.propagators.marching import Term
-from seisops.propagators.workspaces import layer_profile
+from seisops.propagators.workspaces import profile_values
 from seisops.storage import History, Memory, Storage
 
 SHAPE, SPACING, T = (25, 21), (10.0, 12.0), 90.0
@@ -162,7 +162,7 @@ def test_the_kernel_of_a_medium_is_its_scheme(name, adjoint):
         if along is None:
             values[c] = medium.evaluate(medium.coefficients[c], padded)
         else:
-            values[c] = np.expand_dims(layer_profile(model, *along), 1 - along[1])
+            values[c] = np.expand_dims(profile_values(model, *along), 1 - along[1])
     marched = scheme.transpose if adjoint else scheme
     oracle = reference.Reference(marched, values, model.padded_shape, SPACING, model.dt, order=model.space_order)
     s = random(w.A.dims)

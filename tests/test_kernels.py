@@ -12,7 +12,7 @@ import seisops as so
 from seisops import checks
 from seisops.physics.layer import absorbing, profile
 from seisops.physics.reference import Reference
-from seisops.propagators.workspaces import layer_profile
+from seisops.propagators.workspaces import profile_values
 
 # Rounding of a few hundred additions in another order.
 ROUNDING = 1e-13
@@ -42,7 +42,7 @@ def coefficients(model, scheme):
         else:
             shape = np.ones(model.ndim, int)
             shape[along[1]] = -1
-            found[name] = layer_profile(model, *along).reshape(shape)
+            found[name] = profile_values(model, *along).reshape(shape)
     return found
 
 

@@ -14,8 +14,8 @@ from seisops import checks
 from seisops.physics.layer import absorbing, profile
 from seisops.physics.ports import inlined
 from seisops.physics.reference import Reference
-from seisops.physics.surface import endless
-from seisops.propagators.workspaces import layer_profile
+from seisops.physics.surface import applied
+from seisops.propagators.workspaces import profile_values
 from seisops.time_operator import filtered
 
 
@@ -67,9 +67,10 @@ EARTHS = {
     "elastic": SOLID,
     "elastic, surface": replace(SOLID, surface=True),
     "water over rock": replace(SOLID, water=5),
-    # Without a surface they are in three dimensions, and in the closed forms.
-    "elastic VTI": replace(AXIAL_SOLID, surface=True),
-    "viscoelastic": replace(LOSSY_SOLID, surface=True, water=5),
+    "elastic VTI": AXIAL_SOLID,
+    "elastic VTI, surface": replace(AXIAL_SOLID, surface=True),
+    "viscoelastic": replace(LOSSY_SOLID, water=5),
+    "viscoelastic, surface": replace(LOSSY_SOLID, surface=True),
 }
 # In three dimensions kernels are slow to build: those of modelling alone.
 SOLIDS_3D = {
@@ -143,8 +144,8 @@ def marched(w: World, s: np.ndarray, adjoint: bool) -> np.ndarray:
     """Modelling in NumPy, step by step as the scheme is written."""
     model, medium = w.model, w.model.medium
     channels = medium.channels(model.ndim)
-    scheme = medium.scheme(model.ndim) if model.free_surface else endless(medium.scheme(model.ndim))
-    scheme = absorbing(inlined(scheme, channels), range(model.ndim))
+    scheme = applied(medium.scheme(model.ndim), model.free_surface)
+    scheme = absorbing(inlined(scheme, channels, channels), range(model.ndim))
     values = {}
     for c in scheme.coefficients:
         along = profile(c)
@@ -153,7 +154,7 @@ def marched(w: World, s: np.ndarray, adjoint: bool) -> np.ndarray:
         else:
             shape = np.ones(model.ndim, int)
             shape[along[1]] = -1
-            values[c] = layer_profile(model, *along).reshape(shape)
+            values[c] = profile_values(model, *along).reshape(shape)
     # Of an inertia M a model has dt²/M.
     values |= {f.inertia: model.dt**2 / values[f.inertia] for f in scheme.fields if f.inertia}
     numpy = Reference(

@@ -10,7 +10,7 @@ from seisops.physics import surface
 from seisops.physics.elastic import Elastic
 from seisops.physics.ports import inlined
 from seisops.physics.reference import Reference
-from seisops.physics.surface import endless
+from seisops.physics.surface import applied
 from seisops.physics.terms import Difference
 from seisops.propagators.points import point_weights
 
@@ -84,7 +84,7 @@ def test_energy_is_kept(free):
     p = {name: rng.uniform(*r, (13, 12)) for name, r in (("vp", (2.0, 4.0)), ("vs", (0.4, 1.4)), ("rho", (1.0, 3.0)))}
     model = so.Model(spacing=(10.0, 12.0), space_order=4, absorb=0, free_surface=free, dtype="float64", **p)
     fields = ("vx", "vz", "sxx", "szz", "sxz")
-    scheme = inlined(model.medium.scheme(2) if free else endless(model.medium.scheme(2)), (*fields, "x"))
+    scheme = inlined(applied(model.medium.scheme(2), free), ("x",), fields)
     march = Reference(scheme, model.coefficients, model.shape, model.spacing, model.dt, order=4)
     nt = 2000
     push = np.zeros((nt, *model.shape))

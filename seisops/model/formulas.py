@@ -27,7 +27,7 @@ def named(scheme: Scheme, medium: Medium) -> dict[str, Coefficient]:
 def coefficients(model) -> dict[str, NDArray]:
     """All coefficients on the padded grid, of an inertia M dt²/M."""
     values = {}
-    for name, f in model.formulas.items():
+    for name, f in model.functions.items():
         value = f.at(model.dt, [moved(model.padded(quantity), node) for quantity, node in f.variables])[None]
         values[name] = value if value.shape == model.padded_shape else np.broadcast_to(value, model.padded_shape)
     for inertia in {f.inertia for f in model.scheme.fields if f.inertia}:

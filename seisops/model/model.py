@@ -191,7 +191,7 @@ class Model(Grid):
         return {name: _freeze(x.astype(self.dtype)) for name, x in formulas.coefficients(self).items()}
 
     @cached_property
-    def formulas(self) -> dict[str, Function]:
+    def functions(self) -> dict[str, Function]:
         """The coefficients as functions of the parameters."""
         return formulas.functions(self, self.medium.parameters, formulas.named(self.scheme, self.medium))
 

@@ -44,12 +44,13 @@ def added(target: Field, value: Expression) -> Stage:
     return Stage(target.name, value.terms)
 
 
-def inlined(scheme: Scheme, ports: Collection[str], kept: Collection[str] = ()) -> Scheme:
-    """`scheme` with the ports of these names alone, and no field in memory that only passes on what it is made of.
+def inlined(scheme: Scheme, sources: Collection[str], receivers: Collection[str], kept: Collection[str] = ()) -> Scheme:
+    """`scheme` with these ports alone, and no field in memory that only passes on what it is made of.
 
     Fields named in `kept` stay: those that a free surface mirrors.
     """
-    steps = [s for s in scheme.steps if not isinstance(s, Port) or s.name in ports]
+    met = {Source: sources, Receiver: receivers}
+    steps = [s for s in scheme.steps if not isinstance(s, Port) or s.name in met[type(s)]]
     for field in scheme.fields:
         here = [s for s in steps if field.name in (s.changes, *s.reads)]
         stages = [s for s in here if isinstance(s, Stage) and s.target == field.name]

@@ -50,12 +50,9 @@ def ends(scheme: Scheme) -> bool:
 
 
 def applied(scheme: Scheme, ends: bool) -> Scheme:
-    """`scheme` where its fields end at a surface, or where they do not."""
-    return scheme if ends else endless(scheme)
-
-
-def endless(scheme: Scheme) -> Scheme:
-    """`scheme` without a surface: with ordinary differences, and no weights."""
+    """`scheme` where its fields end at a surface; where they do not, with ordinary differences and no weights."""
+    if ends:
+        return scheme
 
     def plain(operations: tuple[Operation, ...]) -> tuple[Operation, ...]:
         kept = (o for o in operations if not (isinstance(o, Times) and _takes_weight_off(o.coefficient)))
@@ -144,8 +141,12 @@ def _closure(order: int) -> _Closure:
             rule(-central[k, s:] @ z[s:] ** j, P=(k * s + np.arange(s), z[:s] ** j), w=(k, -slope_half[k]))
         for c in range(s):
             ends = {"d": (np.arange(degree + 1), -(zh[: degree + 1] ** j))} if c == 0 else {}
-            known = central[r:beyond, c] @ zh[r:beyond] ** j
-            rule(known, P=(np.arange(r) * s + c, -(zh[:r] ** j)), h=(c, -slope[c]), **ends)
+            rule(
+                central[r:beyond, c] @ zh[r:beyond] ** j,
+                P=(np.arange(r) * s + c, -(zh[:r] ** j)),
+                h=(c, -slope[c]),
+                **ends,
+            )
         rule(float(j == 0), d=(np.arange(degree + 1), zh[: degree + 1] ** j))
     near = np.concatenate([central[:r, :s].ravel(), np.ones(r), [0.5], np.ones(s - 1), np.zeros(degree + 1)])
     # What is extrapolated is free to be what it must.

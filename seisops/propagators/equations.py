@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from math import prod
 
 from devito import Derivative, Eq, Function, Grid, Inc, SubDimension, SubDomain, TimeFunction
-from sympy import sympify
 
 from seisops.physics.layer import profile
 from seisops.physics.scheme import Scheme
@@ -173,8 +172,8 @@ class Functions:
         incoming, outgoing, second = [], [], self.scheme.second
         steps = arranged(self.scheme)
         last = {s.changes: s for s in steps if s.changes} if surface else {}
-        ends = [step for name, step in last.items() if name not in second and self.scheme.field(name).parity]
-        for run in runs(steps, ends):
+        mirrored = [step for name, step in last.items() if name not in second and self.scheme.field(name).parity]
+        for run in runs(steps, mirrored):
             step = run[0]
             match step:
                 case Source():
@@ -191,7 +190,7 @@ class Functions:
                     result += [self._equation(Stage(target, ()), False, {}) for target in missing]
                     begun.update(missing)
                     result += self._in_strips(run)
-            if run[-1] in ends:
+            if run[-1] in mirrored:
                 result += self._mirrored(self.scheme.field(run[-1].changes))
         above = [eq for f in self.scheme.fields if surface and f.second for eq in self._mirrored(f)]
         return [*result, *incoming, *above, *outgoing]
@@ -243,7 +242,7 @@ class Functions:
                     inner = self._term(Term(term.field, term.operations[i + 1 :]))
                     for k, row in enumerate(edge(o, self.order)):
                         taken = sum(float(b) * inner._subs(z, j) for j, b in enumerate(row) if b)
-                        found[k] = found.get(k, 0) + sympify(outer / z.spacing)._subs(z, k) * taken
+                        found[k] = found.get(k, 0) + (outer / z.spacing)._subs(z, k) * taken
         time = {"implicit_dims": (self.grid.time_dim,)}
         return [Inc(u.ahead._subs(z, k), u.scale * added, **time) for k, added in found.items()]
 

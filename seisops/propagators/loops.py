@@ -27,11 +27,11 @@ def _strip(step) -> int | None:
     return step.strip if isinstance(step, Stage) else None
 
 
-def runs(steps: list, ends: list) -> list[list]:
-    """The stages of a strip that stand behind one another, up to those that `ends` has; all others by themselves."""
+def runs(steps: list, last: list) -> list[list]:
+    """The stages of a strip that stand behind one another, up to those of `last`; all others by themselves."""
     found: list[list] = []
     for step in steps:
-        if found and _strip(step) is not None and _strip(found[-1][-1]) == _strip(step) and found[-1][-1] not in ends:
+        if found and _strip(step) is not None and _strip(found[-1][-1]) == _strip(step) and found[-1][-1] not in last:
             found[-1].append(step)
         else:
             found.append([step])

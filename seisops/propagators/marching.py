@@ -197,7 +197,7 @@ def _known_spec(model: Model, adjoint: bool, threaded: bool, source: Term, measu
 def _spec(model: Model, adjoint: bool, threaded: bool, source: Term, measures: list[Term]) -> KernelSpec:
     sides = []
     layers = frozenset(a for a, w in enumerate(model.pad_widths) if any(w))
-    ports = frozenset(name for term in (source, *measures) for name in term.coupling.ports)
+    ports = frozenset(source.coupling.ports), frozenset(name for t in measures for name in t.coupling.ports)
     scheme = _scheme(model.medium, model.ndim, layers, ports, model.free_surface, adjoint)
     if domain.ranks() > 1 and any(not f.second and f.strip is None for f in scheme.fields):
         raise NotImplementedError(
@@ -218,10 +218,11 @@ def _spec(model: Model, adjoint: bool, threaded: bool, source: Term, measures: l
 
 @cache
 def _scheme(
-    medium: Medium, ndim: int, layers: frozenset[int], ports: frozenset[str], surface: bool, adjoint: bool
-) -> Scheme:
-    """The scheme of a march between some ports."""
+    medium: Medium, ndim: int, layers: frozenset[int], ports: tuple[frozenset[str], frozenset[str]], surface: bool,
+    adjoint: bool,
+) -> Scheme:  # fmt: skip
+    """The scheme of a march from some ports to others."""
     scheme = applied(medium.scheme(ndim), surface)
     kept = {f.name for f in scheme.fields if surface and f.parity}
-    scheme = absorbing(inlined(scheme, ports, kept), layers)
+    scheme = absorbing(inlined(scheme, *(reversed(ports) if adjoint else ports), kept), layers)
     return scheme.transpose if adjoint else scheme

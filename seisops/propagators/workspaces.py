@@ -132,9 +132,7 @@ class Workspace:
         names = [p.name for p in operator.parameters]
         with quiet():
             known = {k: x for k, x in scalars.items() if k in names or k.startswith("time")}
-            # A port that nothing meets has coefficients that no kernel reads.
-            fields = {k: f for k, f in self._functions.items() if k in names}
-            found = operator.arguments(**fields | arrays, **known)
+            found = operator.arguments(**self._functions | arrays, **known)
         return [found[name] for name in names], names.index("time_M")
 
     def prepare(self, model: Model) -> None:
@@ -145,7 +143,7 @@ class Workspace:
             values = model.coefficients[name] if along is None else (model.dt, model.vmax)
             held = self.filled_with.get(name)
             if held is not values if along is None else held != values:
-                self._fill(name, values if along is None else layer_profile(model, *along))
+                self._fill(name, values if along is None else profile_values(model, *along))
                 self.filled_with[name] = values
 
     def _fill(self, name: str, values: NDArray) -> None:
@@ -163,11 +161,10 @@ class Workspace:
         return self._levels[port]
 
 
-def layer_profile(model: Model, letter: str, axis: int, half: int) -> NDArray:
-    r"""The coefficient a or b of the absorbing layer along `axis` (padded length), on nodes or `half` a cell beyond.
+def profile_values(model: Model, letter: str, axis: int, half: int) -> NDArray:
+    r"""A profile along `axis` (padded length), on nodes or `half` a cell beyond.
 
-    Or r and s, which take off what a free surface weighs them by.
-
+    Its letter is r or s, which take off the weights of a free surface, or a or b of the absorbing layer:
     :math:`b = e^{-(\sigma + \alpha) dt},\ a = \sigma (b - 1) / (\sigma + \alpha)` with a quadratic
     :math:`\sigma`; constants of the grid alone, so that the wave equation stays linear in m.
     """
