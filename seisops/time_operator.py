@@ -36,7 +36,7 @@ from scipy.fft import irfft, next_fast_len
 
 from seisops.geometry import Geometry
 from seisops.model import Model
-from seisops.physics.stencil import exact
+from seisops.physics.stencil import weights
 from seisops.physics.terms import Difference
 
 # Steps computed beyond the last sample, so that it is interpolated from both sides.
@@ -106,7 +106,7 @@ def _taps(x: NDArray, taps: dict[int, float], transpose: bool) -> NDArray:
 
 
 # What stands for step n + 1/2 is at index n.
-_HALF = dict(zip(*exact(Difference(0, degree=0, shift=-1), 16), strict=True))
+_HALF = dict(zip(*weights(Difference(0, degree=0, shift=-1), 16), strict=True))
 TAPS = {"half": _HALF, "previous": {-1: 1.0}, "change": {0: 1.0, 1: -1.0}}
 
 

@@ -212,7 +212,6 @@ def _stepping(key, m, held: _Held):
     shape, N, order = model.padded_shape, int(np.prod(model.padded_shape)), model.space_order
     c2 = dict(zip(range(-(order // 2), order // 2 + 1), second_derivative_weights(order).tolist(), strict=True))
     c1 = first_derivative_weights(order)
-    c1, c2 = ({k: float(f"{w:.9g}") for k, w in c.items()} for c in (c1, c2))
 
     def along(axis, weights, d):
         mirror = model.free_surface and axis == model.ndim - 1

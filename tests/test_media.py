@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pylops
 import pytest
-from zoo import DOT, ROUNDING, SLOPE, TWO, Elsewhere, error, media, random
+from zoo import DOT, SLOPE, TWO, Elsewhere, error, media, random
 
 import seisops as so
 from seisops import checks
@@ -83,8 +83,9 @@ SOLIDS_3D = {
 }
 SOLIDS = ("density", "VTI", "TTI", "attenuating", "elastic", "water over rock", "elastic VTI", "viscoelastic")
 every, solids, two = media(EARTHS, short=TWO), media(SOLIDS, short=TWO), media(TWO)
-# A volume source is integrated over time: a sum over the whole record, of which most cancels.
-INTEGRATED = 1e-11
+# Rounding of a few hundred additions in another order; kernels of one operator that differ in the tenth digit of a
+# weight are 1e-12 apart.
+ROUNDING = 1e-13
 
 
 class World:
@@ -190,9 +191,9 @@ def test_fused_equals_unfused(name):
     dd, image = J @ w.dp, J.H @ w.d
     with so.no_fusion():
         assert error(w.F @ w.q, y) <= ROUNDING
-        assert error(w.F.H @ w.d, z) <= INTEGRATED
+        assert error(w.F.H @ w.d, z) <= ROUNDING
         assert error(J @ w.dp, dd) <= ROUNDING
-        assert error(J.H @ w.d, image) <= INTEGRATED
+        assert error(J.H @ w.d, image) <= ROUNDING
 
 
 COMPONENTS = {
@@ -349,7 +350,7 @@ def test_surveys_of_a_medium(name):
     spread = so.Geometry(np.stack([w.rec.positions[0]] * 2), dt=2.0, t=w.rec.t)
     G = so.modeling(w.model, w.src, spread)
     W, shots = so.Encoding([[1.0, -0.5]]), G @ w.q
-    assert error((W @ G) @ (W.sources(G) @ w.q), (shots[0] - 0.5 * shots[1])[None]) <= INTEGRATED
+    assert error((W @ G) @ (W.sources(G) @ w.q), (shots[0] - 0.5 * shots[1])[None]) <= ROUNDING
     whole = so.aperture(w.F, 1000.0)
     assert error(whole @ w.q, w.F @ w.q) <= ROUNDING
     assert error(whole.jacobian(w.q, wrt=w.wrt).H @ w.d, J.H @ w.d) <= ROUNDING
@@ -360,9 +361,8 @@ def test_surveys_of_a_medium(name):
     assert error(np.ravel(both @ w.dp), np.ravel([J @ w.dp] * 2)) <= ROUNDING
     with so.config(executor=Elsewhere()):
         assert error(J.H @ w.d, J.H @ w.d) <= ROUNDING
-        assert (
-            error(so.fwi(w.F, w.q, w.d, wrt=w.wrt)[1], w.F.linearize(w.q, w.wrt).pull(w.F @ w.q - w.d)[1]) <= ROUNDING
-        )
+        pulled = w.F.linearize(w.q, w.wrt).pull(w.F @ w.q - w.d)[1]
+        assert error(so.fwi(w.F, w.q, w.d, wrt=w.wrt)[1], pulled) <= ROUNDING
     again = pickle.loads(pickle.dumps(J))
     assert error(again @ w.dp, J @ w.dp) <= ROUNDING
 

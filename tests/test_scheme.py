@@ -11,7 +11,7 @@ from seisops.physics.layer import absorbing
 from seisops.physics.ports import added, assigned, inlined, ported, scatterers
 from seisops.physics.reference import Reference
 from seisops.physics.scheme import Scheme
-from seisops.physics.stencil import exact
+from seisops.physics.stencil import weights
 from seisops.physics.steps import Receiver, Source, Stage
 from seisops.physics.terms import Difference, Field, Times
 
@@ -193,7 +193,7 @@ def test_a_factor_after_its_field_was_used_is_refused():
 @pytest.mark.parametrize("degree, shift", [(0, 1), (0, -1), (1, 0), (1, 1), (1, -1), (2, 0)])
 def test_differences_are_exact_for_polynomials(order, degree, shift):
     """Of a degree up to the order, interpolation below it; beyond it they are not."""
-    nodes, values = map(np.array, exact(Difference(0, degree, shift), order))
+    nodes, values = map(np.array, weights(Difference(0, degree, shift), order))
     # A result at half cells is of nodes, one at nodes of half cells.
     points = nodes + (0.5 if shift < 0 else 0)
     at = 0.5 if shift > 0 else 0

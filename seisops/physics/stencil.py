@@ -13,16 +13,9 @@ from seisops.physics.terms import Difference
 
 @cache
 def weights(difference: Difference, order: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Nodes beside that of the result and what they weigh on a unit grid, to nine digits.
+    """Nodes beside that of the result and what they weigh on a unit grid.
 
-    Of so many Devito compiles numbers: what runs elsewhere is the same operator.
-    """
-    nodes, values = exact(difference, order)
-    return nodes, tuple(float(f"{w:.9g}") for w in values)
-
-
-def exact(difference: Difference, order: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
-    """Nodes and weights, accurate to `order` (Fornberg, 1988, Mathematics of Computation 51).
+    Accurate to `order` (Fornberg, 1988, Mathematics of Computation 51).
 
     The result of a shift by +1 lies half a cell after the node of its index, of one by -1 half a cell before the half
     cell of its index.

@@ -257,7 +257,7 @@ class Functions:
             return self.coefficients[o.coefficient] * x
         d = self.grid.dimensions[o.axis]
         x0 = {"x0": {d: d + o.shift * d.spacing / 2}} if o.shift else {}
-        # Devito's own weights have nine digits, and of order 2 it takes one side for a first derivative.
+        # Of order 2 Devito takes one side for a first derivative.
         nodes, values = weights(o, self.order)
         first, last = span(o, self.order)
         row = [dict(zip(nodes, values, strict=True)).get(k, 0.0) for k in range(first, last + 1)]
