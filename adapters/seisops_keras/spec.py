@@ -3,25 +3,39 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from pylops import LinearOperator
 
-from seisops import LRWF, Geometry, Model, Modeling, Projection, Propagation, Scattering, VirtualSource, compose
+from seisops import (
+    LRWF,
+    Geometry,
+    Model,
+    Modeling,
+    Parametrisation,
+    Projection,
+    Propagation,
+    Scattering,
+    Strain,
+    VirtualSource,
+    compose,
+)
 from seisops.algebra import Adjoint, Block, Chain, SeismicOperator, Sum, describe
 from seisops.imaging.grid_operators import Laplacian, Weighting
 from seisops.operators.conditions import AdjointState, Correlation, SubsurfaceOffsets
+from seisops.physics import MEDIA, Medium
 from seisops.storage import Auto, Checkpointed, Disk, Frequencies, Half, Memory, Subsampled
 
-VERSION = 1
+VERSION = 2
 
-# The keywords of every class, and the attribute that holds each where it has another name.
+# The keywords of every class, and the attribute that holds each where it has another name; ** for keywords in a dict.
 PARTS: dict[type, dict[str, str]] = {
-    Model: dict.fromkeys(
+    Model: {"physics": "medium", "**": "parameters"}
+    | dict.fromkeys(
         (
-            "m",
             "spacing",
             "origin",
             "absorb",
@@ -34,9 +48,11 @@ PARTS: dict[type, dict[str, str]] = {
         ),
         "",
     ),
+    Parametrisation: dict.fromkeys(("model", "formulas", "bounds", "fixed"), ""),
     Geometry: {"positions": "", "dt": "", "t": "", "t0": "", "single": ""},
-    Projection: {"model": "", "geometry": "", "interpolation": ""},
-    LRWF: {"model": "", "geometry": "", "wavelet": ""},
+    Projection: dict.fromkeys(("model", "geometry", "interpolation", "component"), ""),
+    LRWF: dict.fromkeys(("model", "geometry", "wavelet", "component"), ""),
+    Strain: {"direction": "", "gauge": ""},
     Modeling: {"model": "", "geometry": ""},
     Propagation: {"left": "", "A": "", "right": "", "adjoint": "adjoint_time"},
     Scattering: dict.fromkeys(("model", "geometry", "op", "x", "condition", "storage"), ""),
@@ -50,18 +66,18 @@ PARTS: dict[type, dict[str, str]] = {
 }
 PARTS |= {
     cls: dict.fromkeys((f.name for f in fields(cls)), "")
-    for cls in (AdjointState, Correlation, SubsurfaceOffsets, Auto, Memory, Disk, Checkpointed, Half, Subsampled,
-                Frequencies)
+    for cls in (*MEDIA, AdjointState, Correlation, SubsurfaceOffsets, Auto, Memory, Disk, Checkpointed, Half,
+                Subsampled, Frequencies)
 }  # fmt: skip
 NAMES = {cls.__name__: cls for cls in PARTS}
 
 
-def encode(op: LinearOperator | Model) -> dict:
+def encode(op: LinearOperator | Model | Parametrisation) -> dict:
     """What JSON can hold of an operator, to build an equal one from.
 
     Parameters
     ----------
-    op : operator of seisops, or Model
+    op : operator of seisops, Model or Parametrisation
 
     Returns
     -------
@@ -72,7 +88,7 @@ def encode(op: LinearOperator | Model) -> dict:
     Raises
     ------
     TypeError
-        For operators of PyLops and others, which hold code.
+        For operators of PyLops and media of one's own, which hold code.
 
     Examples
     --------
@@ -81,7 +97,7 @@ def encode(op: LinearOperator | Model) -> dict:
     >>> rec = so.Geometry([[[100, 55.5]]], dt=2, t=200)
     >>> F = so.Projection(model, rec) @ so.Modeling(model, rec)
     >>> [part["class"] for part in encode(F)["parts"]]
-    ['Model', 'Geometry', 'Projection', 'Modeling', 'Chain']
+    ['Acoustic', 'Model', 'Geometry', 'Projection', 'Modeling', 'Chain']
     >>> decode(encode(F))
     Pr @ A: (1, 97, 71, 61) -> (1, 1, 101)
     """
@@ -101,6 +117,11 @@ def encode(op: LinearOperator | Model) -> dict:
             raise TypeError(
                 f"{describe(value)} cannot be saved: products of operators of seisops are made of parts that JSON can "
                 "hold, but not apertures, settings of their own, or operators of PyLops. Save the weights alone, and "
+                "build the layer again from code."
+            )
+        if isinstance(value, Medium):
+            raise TypeError(
+                f"{type(value).__name__} is an equation of your own, and cannot be saved: save the weights alone, and "
                 "build the layer again from code."
             )
         return _write(value, write)
@@ -129,8 +150,8 @@ def decode(spec: dict) -> Any:
 
 def _build(cls: type, parts: dict) -> Any:
     # The one shot `geometry[i]` is a geometry of its own kind.
-    single = parts.pop("single", False)
-    result = cls(**parts)
+    single, named = parts.pop("single", False), parts.pop("**", {})
+    result = cls(**parts, **named)
     return result[0] if single else result
 
 
@@ -141,6 +162,8 @@ def _write(value: Any, write) -> Any:
         return {"array": data, "dtype": little.dtype.str, "shape": list(value.shape)}
     if isinstance(value, (tuple, list)):
         return {"list": [write(item) for item in value]}
+    if isinstance(value, Mapping):
+        return {"dict": {name: write(item) for name, item in value.items()}}
     if isinstance(value, np.dtype):
         return value.name
     value = value.item() if isinstance(value, np.generic) else value
@@ -155,6 +178,8 @@ def _read(value: Any, built: list) -> Any:
             return np.frombuffer(base64.b64decode(data), np.dtype(dtype)).reshape(shape).copy()
         case {"list": items}:
             return [_read(item, built) for item in items]
+        case {"dict": items}:
+            return {name: _read(item, built) for name, item in items.items()}
         case {"complex": [real, imag]}:
             return complex(real, imag)
     return value

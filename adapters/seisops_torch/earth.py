@@ -9,8 +9,8 @@ import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
-from seisops import Model, Parametrisation, parametrisation
-from seisops.inversion.bounds import check_bounds
+from seisops import Model, Parametrisation
+from seisops.inversion.earth import trained
 
 
 class EarthModel(nn.Module):
@@ -53,15 +53,8 @@ class EarthModel(nn.Module):
         bounds: Mapping[str, tuple] | None = None,
     ) -> None:
         super().__init__()
-        names, bounds = (names,) if isinstance(names, str) else tuple(names), dict(bounds or {})
-        given = isinstance(model, Parametrisation)
-        if given == bool(names) or (given and bounds):
-            raise TypeError("An EarthModel is of a model and names of its parameters, or of so.parametrisation(...).")
-        unknown = set(bounds) - set(names)
-        if unknown:
-            raise ValueError(f"Bounds of {', '.join(sorted(unknown))}, which is not trained: {', '.join(names)} are.")
-        self.P = P = model if given else parametrisation(model, *names)
-        check_bounds(P.model, bounds)
+        self.P, bounds = trained(model, names, bounds)
+        P = self.P
         self.bounded = tuple(bounds)
 
         def tensor(x: ArrayLike) -> torch.Tensor:

@@ -11,6 +11,10 @@ import numpy as np
 import sympy
 
 FUNCTIONS = ("exp", "log", "sqrt", "tanh", "sinh", "cosh")
+_NUMBER, _NAME = r"(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?", r"[A-Za-z_]\w*"
+_TOKENS = re.compile(
+    rf"\s*(?:{_NUMBER}(?![\w.])|(?:{'|'.join(FUNCTIONS)})(?=\s*\()|{_NAME}(?!\s*[\w(.])|\*\*|[-+*/()])\s*"
+)
 
 
 def unknowns_of(text: str) -> list[str]:
@@ -19,7 +23,22 @@ def unknowns_of(text: str) -> list[str]:
 
 
 def parsed(text: str) -> sympy.Expr:
-    """A formula as SymPy has it."""
+    """A formula as SymPy has it.
+
+    Raises
+    ------
+    ValueError
+        For what is no arithmetic: SymPy would run it.
+    """
+    at = 0
+    while at < len(text):
+        token = _TOKENS.match(text, at)
+        if not token:
+            raise ValueError(
+                f"{text!r} is no formula from {text[at:]!r} on: formulas have names, numbers, + - * / **, parentheses "
+                f"and {', '.join(FUNCTIONS)}."
+            )
+        at = token.end()
     # By name, or SymPy takes Q, S and others for its own.
     return sympy.sympify(text, locals={name: sympy.Symbol(name) for name in unknowns_of(text)})
 

@@ -62,7 +62,9 @@ class Strain:
             raise ValueError(f"The direction of a fibre is a vector, or one for every point; got {direction}.")
         if not (np.isfinite(gauge) and gauge > 0):
             raise ValueError(f"A gauge length is positive, got {gauge} m.")
-        self.direction, self.gauge = n / length, float(gauge)
+        # What has unit length stays to the last bit: a copy is the same fibre.
+        unit = np.abs(length - 1) <= 4 * np.finfo(float).eps
+        self.direction, self.gauge = np.where(unit, n, n / length), float(gauge)
 
     def __repr__(self) -> str:
         along = self.direction.tolist() if self.direction.ndim == 1 else f"{len(self.direction)} directions"

@@ -17,7 +17,8 @@ BEGINNING = """
 import sys, json, numpy as np, keras
 BACKEND
 keras.config.set_floatx("float64")
-from seisops_keras import Layer, VelocityModel, check, spec
+import seisops as so
+from seisops_keras import EarthModel, Layer, VelocityModel, check, spec
 folder = sys.argv[1]
 z = np.load(folder + "/data.npz")
 op, model = (spec.decode(json.load(open(f"{folder}/{name}.json"))) for name in ("op", "model"))
@@ -38,7 +39,9 @@ errors = check(layer, verbose=False)
 assert {"Hessian in m, reverse over reverse", ".keras file", "fit, jit_compile=True"} <= set(errors)
 assert max(e for name, e in errors.items() if not name.startswith("fit")) <= 1e-12, errors
 assert max(errors.values()) <= 1e-6, errors
-pairs = ((y, "y"), (gq, "gq"), (gv, "gv"), (tangent / 2, "y"))
+P = so.parametrisation(model, v="1 / s", bounds=(1 / 3.4, 1 / 1.4))
+again = keras.ops.convert_to_numpy(layer(z["q"], **EarthModel(P)()))
+pairs = ((y, "y"), (again, "y"), (gq, "gq"), (gv, "gv"), (tangent / 2, "y"))
 print(json.dumps([float(np.abs(np.asarray(a) - z[k]).max() / np.abs(z[k]).max()) for a, k in pairs]))
 """
 BACKENDS = {
