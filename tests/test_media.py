@@ -15,7 +15,9 @@ from seisops.physics.layer import absorbing, profile
 from seisops.physics.ports import inlined
 from seisops.physics.reference import Reference
 from seisops.physics.surface import applied
-from seisops.propagators.workspaces import profile_values
+from seisops.propagators import footprint
+from seisops.propagators.marching import Marching
+from seisops.propagators.workspaces import OBJECTS, profile_values
 from seisops.time_operator import filtered
 
 
@@ -338,6 +340,27 @@ def test_storages(name, storage):
         assert np.array_equal(kept @ w.dp, J @ w.dp)
         assert np.array_equal(kept.H @ w.d, J.H @ w.d)
     assert str(storage).split("(")[0] in str(kept.memory(verbose=False))
+
+
+@every
+def test_the_estimates_are_of_the_medium(name, monkeypatch):
+    w, sizes, spaces = world(name), [], []
+    state = Marching.state
+
+    def counted(march):
+        found = state(march)
+        sizes.append(sum(x.nbytes for x in found))
+        spaces.append(march.space.nbytes - OBJECTS)
+        return found
+
+    monkeypatch.setattr(Marching, "state", counted)
+    with so.config(storage=so.storage.Checkpointed(1)):
+        J = w.F.jacobian(w.q, wrt=w.wrt)
+    _ = J.H @ w.d
+    # Never less; more where a march leaves out what its ports do not meet, and on grids as small as these.
+    assert sizes[0] <= footprint.state_bytes(w.model) <= 1.5 * sizes[0]
+    assert spaces[0] <= footprint.workspace_bytes(w.model) <= 1.5 * spaces[0]
+    assert J.memory(verbose=False).background == 2 * 2 * footprint.state_bytes(w.model)
 
 
 @two

@@ -18,6 +18,7 @@ from seisops.operators.projection import Projection
 from seisops.operators.scattering import Scattering
 from seisops.operators.survey_operator import RECEIVER, SOURCE, Collected, SurveyOperator, filters
 from seisops.propagators.couplings import Wavefield
+from seisops.propagators.footprint import workspace_bytes
 from seisops.propagators.kernels import runs_threaded
 from seisops.propagators.marching import Marching, Term
 from seisops.storage import History
@@ -149,11 +150,9 @@ class Propagation(SurveyOperator):
         return derivative(self.unfused if this is self else self.unfused.H, tail, x, wrt)
 
     def footprint(self, nsrc):
-        cells = prod(n + 2 * self.model.space_order for n in self.wave().shape)
-        # Three levels of the wavefield, the model, and two memory fields for every axis.
-        fields = at_once(nsrc, prod(self.model.padded_shape)) * (4 + 2 * self.model.ndim)
+        marching = at_once(nsrc, prod(self.model.padded_shape)) * workspace_bytes(self.model)
         backgrounds = [b for end in (self.left, self.right) if end for b in end.footprint(nsrc).backgrounds]
-        return Footprint(fields * cells * self.dtype.itemsize, self.wave(), backgrounds)
+        return Footprint(marching, self.wave(), backgrounds)
 
     def shots_in(self, x, index):
         return super().shots_in(x, index) if self.right is None else self.right.shots_out(x, index)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -14,6 +15,7 @@ from seisops.execution.shots import map_shots
 from seisops.geometry import Geometry
 from seisops.model import Model
 from seisops.propagators import domain
+from seisops.propagators.footprint import state_bytes
 from seisops.storage import Wave
 from seisops.time_operator import computational_steps
 
@@ -46,7 +48,8 @@ class SurveyOperator(SeismicOperator):
 
     def wave(self, adjoint: bool = False, make=None) -> Wave:
         """What a history of one shot's wavefield, or of its part here, is of, and how it is marched."""
-        return Wave(self.nt, domain.shape(self.model), self.dtype, self.model.dt, adjoint, make)
+        state = partial(state_bytes, self.model)
+        return Wave(self.nt, domain.shape(self.model), self.dtype, self.model.dt, adjoint, make, state)
 
     def footprint(self, nsrc):
         return Footprint(wave=self.wave())

@@ -34,6 +34,8 @@ class Wave:
         Whether it is marched backwards in time.
     make : callable
         From a history to the march that fills it, to be entered and run.
+    state : callable
+        Bytes of what the next steps of the march depend on.
     """
 
     nt: int
@@ -42,6 +44,7 @@ class Wave:
     h: float
     adjoint: bool = False
     make: Callable[[History], Any] | None = None
+    state: Callable[[], int] | None = None
 
     @property
     def step_bytes(self) -> int:

@@ -24,9 +24,6 @@ Action = tuple[str, int, int, int]
 # Times that a block is marched again at most, on average: fewer states would save little memory and cost much time.
 AGAIN = 2.25
 
-# Time steps that a state is as large as: two levels of the wavefield with their halo, and the layers' memory.
-STATE = 4
-
 
 @dataclass(frozen=True)
 class Checkpointed(Storage):
@@ -38,8 +35,8 @@ class Checkpointed(Storage):
     Parameters
     ----------
     snapshots : int, optional
-        States to keep, each three to four time steps large; by default the fewest with which a block is marched 2.25
-        times again on average.
+        States to keep, of two to four time steps each for sound, and of all wavefields and what the layers remember
+        for other media; by default the fewest with which a block is marched 2.25 times again on average.
 
     Raises
     ------
@@ -76,7 +73,7 @@ class Checkpointed(Storage):
 
     def nbytes(self, wave: Wave) -> int:
         """Bytes of memory that the history of a shot holds."""
-        return (self.count(wave) + 1) * STATE * wave.step_bytes
+        return (self.count(wave) + 1) * wave.state()
 
     def running_bytes(self, wave: Wave) -> int:
         """Bytes that a march over the history takes while it runs."""
