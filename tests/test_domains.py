@@ -7,10 +7,12 @@ import re
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
+import test_media
 from test_cluster import mpiexec
 from zoo import DOT, ROUNDING, World, error, in_the_grid, world
 
@@ -24,11 +26,22 @@ pytestmark = pytest.mark.xdist_group("domains")
 
 
 @cache
+def solid(name: str) -> test_media.World:
+    """Two shots in an earth large enough to be cut."""
+    return test_media.World(replace(test_media.EARTHS[name], shape=(40, 38)))
+
+
+def survey(kind: str) -> World | test_media.World:
+    """Two shots of a kind."""
+    return solid(kind) if kind in SOLIDS else world(kind)
+
+
+@cache
 def linearized(kind: str, storage: so.storage.Storage | None = None):
     """F and its derivative, on one march."""
-    w = world(kind)
+    w = survey(kind)
     with so.config(storage=storage or so.storage.Memory()):
-        return w.F.linearize(w.q)
+        return w.F.linearize(w.q, w.wrt if kind in SOLIDS else None)
 
 
 def in_blocks(w: World) -> np.ndarray:
@@ -78,12 +91,28 @@ PRODUCTS: dict[str, dict[str, Callable[[World], np.ndarray]]] = {
         "F": lambda w: w.F @ w.q,
     },
 }
+# Media that change their wavefields in place, and one that does not.
+SOLIDS = ("elastic, surface", "attenuating", "TTI")
+
+
+def of_solids(kind: str) -> dict[str, Callable]:
+    """F and its derivatives in every parameter."""
+    return {
+        "F": lambda w: w.F @ w.q,
+        "F.H": lambda w: w.F.H @ w.d,
+        "J": lambda w: linearized(kind).J @ w.dp,
+        "J.H": lambda w: linearized(kind).J.H @ w.d,
+    }
+
+
+PRODUCTS |= {kind: of_solids(kind) for kind in SOLIDS}
 CASES = [(kind, name) for kind, products in PRODUCTS.items() for name in products]
 DOTS = {
     "F": lambda: world("2d").F,
     "J": lambda: linearized("2d").J,
     "J by offset": lambda: so.imaging.subsurface_offsets(linearized("2d").J, 3),
     "F under a free surface": lambda: world("surface").F,
+    "J in a solid under a free surface": lambda: linearized("elastic, surface").J,
 }
 
 
@@ -122,7 +151,7 @@ def ranks(tmp_path_factory):
 @pytest.mark.long
 @pytest.mark.parametrize("kind, name", CASES)
 def test_ranks_give_the_serial_answer(ranks, kind, name):
-    assert error(ranks[0][f"{kind} {name}"], PRODUCTS[kind][name](world(kind))) <= ROUNDING
+    assert error(ranks[0][f"{kind} {name}"], PRODUCTS[kind][name](survey(kind))) <= ROUNDING
 
 
 @pytest.mark.long
@@ -183,7 +212,7 @@ def main(folder: str) -> None:
     """All results of a rank in a file."""
     from mpi4py import MPI
 
-    results = {f"{kind} {name}": PRODUCTS[kind][name](world(kind)) for kind, name in CASES}
+    results = {f"{kind} {name}": PRODUCTS[kind][name](survey(kind)) for kind, name in CASES}
     results |= {f"dot test {name}": checks.dot_test(op(), verbose=False) for name, op in DOTS.items()}
     results |= {f"refused {name}": said for name, said in refused().items()}
     results["background"] = world("2d").A.wave().nbytes

@@ -189,8 +189,24 @@ def test_refusals_of_offsets():
         by_offset(w.F)
 
 
+def test_offsets_in_the_velocity():
+    w = world("2d")
+    J = w.F.jacobian(w.q, wrt="v")
+    assert checks.dot_test(by_offset(J), verbose=False) <= DOT["float64"]
+    assert error((by_offset(J).H @ w.d)[2], J.H @ w.d) <= ROUNDING
+
+
 def test_refusals():
     w = world("2d")
+    dense = so.Model(v=w.model.v, rho=np.ones(w.model.shape), spacing=w.model.spacing, dtype="float64")
+    others = {
+        "VariableDensity": so.modeling(dense, w.src, w.rec).jacobian(w.q),
+        r"Acoustic\(\), in other parameters": w.F.jacobian(w.q, wrt="v"),
+    }
+    for what, J in others.items():
+        for condition in (so.imaging.inverse_scattering, so.imaging.complement):
+            with pytest.raises(ValueError, match=f"sound of constant density.*here are those of {what}"):
+                condition(J)
     with pytest.raises(ValueError, match=r"is no Jacobian: an imaging condition is one of so.Jacobian"):
         so.imaging.inverse_scattering(w.F)
     with pytest.raises(ValueError, match="is no Jacobian"):

@@ -342,6 +342,29 @@ def test_storages(name, storage):
     assert str(storage).split("(")[0] in str(kept.memory(verbose=False))
 
 
+@media(("density", "TTI", "elastic"), short=["density"])
+def test_images_by_offset(name):
+    """Of every parameter, extended: at zero offset they are the images, and derivatives go on from there."""
+    w = bare(name)
+    J = w.F.jacobian(w.q, wrt=w.wrt)
+    extended = so.imaging.subsurface_offsets(J, 2)
+    assert_adjoint(extended)
+    at_zero = np.zeros(extended.dims)
+    at_zero[2] = w.dp
+    assert error(extended @ at_zero, J @ w.dp) <= ROUNDING
+    assert error((extended.H @ w.d)[2], J.H @ w.d) <= ROUNDING
+    dp = random(extended.dims)
+    y = extended @ dp
+    with so.no_fusion():
+        assert error(extended @ dp, y) <= ROUNDING
+    assert error(extended[1] @ dp, y[1]) <= ROUNDING
+    assert_adjoint(extended.H.jacobian(w.d, wrt=w.wrt[0]))
+    assert_slopes(
+        lambda p: extended.at(**{w.wrt[0]: p}).H @ w.d, extended.H.jacobian(w.d, wrt=w.wrt[0]), w.stacked[0],
+        dm=w.dp[0],
+    )  # fmt: skip
+
+
 @every
 def test_the_estimates_are_of_the_medium(name, monkeypatch):
     w, sizes, spaces = world(name), [], []

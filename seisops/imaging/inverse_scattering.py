@@ -28,10 +28,17 @@ from collections.abc import Callable, Iterator
 
 from pylops import LinearOperator
 
-from seisops.algebra import Adjoint, Chain, SeismicOperator, Sum, describe, product
+from seisops.algebra import Adjoint, SeismicOperator, Sum, describe, product
 from seisops.imaging.grid_operators import Laplacian, Weighting
+from seisops.imaging.per_offset import PerOffset
 from seisops.model import Model
-from seisops.operators.conditions import ADJOINT_STATE, AdjointState, Correlation, SubsurfaceOffsets
+from seisops.operators.conditions import (
+    ADJOINT_STATE,
+    Condition,
+    Correlation,
+    Perturbations,
+    SubsurfaceOffsets,
+)
 from seisops.operators.scattering import Scattering, VirtualSource
 
 
@@ -84,7 +91,7 @@ def complement(J: LinearOperator) -> SeismicOperator:
     >>> so.imaging.complement(F.jacobian(so.ricker(src, f0=0.02))).shape
     (101, 2091)
     """
-    return _each_term(J, lambda J: product(J, Weighting(J.model), scale=2) - _inverse_scattering(J))
+    return _each_term(J, _complement)
 
 
 def subsurface_offsets(J: LinearOperator, cells: int, axis: int = 0) -> SeismicOperator:
@@ -121,7 +128,13 @@ def subsurface_offsets(J: LinearOperator, cells: int, axis: int = 0) -> SeismicO
     Pr @ A @ Sh.H: (11, 51, 41) -> (1, 1, 101)
     """
 
-    return _each_term(J, lambda J: _under(J, SubsurfaceOffsets(cells, axis)))
+    def extended(before: list, S: Scattering, after: list, scale: complex) -> SeismicOperator:
+        condition = SubsurfaceOffsets(cells, axis, of=S.condition)
+        condition.dims(J.model)
+        each = [PerOffset(op, 2 * cells + 1) for op in after]
+        return product(*before, _under(S, condition).H, *each, scale=scale)
+
+    return _each_term(J, extended)
 
 
 def laplacian(model: Model) -> Laplacian:
@@ -129,15 +142,19 @@ def laplacian(model: Model) -> Laplacian:
     return Laplacian(model)
 
 
-def _each_term(J: LinearOperator, condition: Callable[[Chain], SeismicOperator]) -> SeismicOperator:
+def _each_term(J: LinearOperator, made: Callable) -> SeismicOperator:
+    """What is `made` of what stands before the image operator of a Jacobian, of that itself, and of what follows."""
     if isinstance(J, Sum):
-        return Sum([_each_term(t, condition) for t in J.terms])
-    last = J.factors[-1] if isinstance(J, Chain) else None
-    if not (isinstance(last, Adjoint) and isinstance(last.op, Scattering) and last.op.condition == ADJOINT_STATE):
+        return Sum([_each_term(t, made) for t in J.terms])
+    factors = list(getattr(J, "factors", ()))
+    images = [i for i, f in enumerate(factors) if isinstance(f, Adjoint) and isinstance(f.op, Scattering)]
+    condition = factors[images[0]].op.condition if len(images) == 1 else None
+    if condition != ADJOINT_STATE and not isinstance(condition, Perturbations):
         raise ValueError(f"{describe(J)} is no Jacobian: an imaging condition is one of so.Jacobian(F, q).")
-    if any(isinstance(f, (Scattering, VirtualSource)) for f in _parts(J) if f is not last.op):
+    before, (image, *after) = factors[: images[0]], factors[images[0] :]
+    if any(isinstance(f, (Scattering, VirtualSource)) for f in _parts(J) if f is not image.op):
         raise ValueError(f"{describe(J)} is a second derivative: an imaging condition is one of so.Jacobian(F, q).")
-    return condition(J)
+    return made(before, image.op, after, J.scale)
 
 
 def _parts(op: LinearOperator) -> Iterator[LinearOperator]:
@@ -148,12 +165,26 @@ def _parts(op: LinearOperator) -> Iterator[LinearOperator]:
         yield from _parts(part)
 
 
-def _under(J: Chain, condition: AdjointState) -> SeismicOperator:
-    """The Jacobian with another condition."""
-    S = J.factors[-1].op
-    S = Scattering(J.model, S.geometry, S.op, S.x, condition=condition, storage=S.storage)
-    return product(*J.factors[:-1], S.H, scale=J.scale)
+def _under(S: Scattering, condition: Condition) -> Scattering:
+    """The image operator with another condition."""
+    return Scattering(S.model, S.geometry, S.op, S.x, condition=condition, storage=S.storage)
 
 
-def _inverse_scattering(J: Chain) -> SeismicOperator:
-    return product(_under(J, Correlation()), Laplacian(J.model), scale=0.5)
+def _acoustic(S: Scattering, after: list) -> None:
+    """Refuse what the conditions of reflections and transmissions do not hold for."""
+    if S.condition != ADJOINT_STATE or after:
+        raise ValueError(
+            f"This condition is of perturbations of the squared slowness in sound of constant density, so.Jacobian(F, "
+            f"q) or wrt='m'; here are those of {S.model.medium}" + (", in other parameters." if after else ".")
+        )
+
+
+def _inverse_scattering(before: list, S: Scattering, after: list, scale: complex) -> SeismicOperator:
+    _acoustic(S, after)
+    return product(*before, _under(S, Correlation()).H, Laplacian(S.model), scale=0.5 * scale)
+
+
+def _complement(before: list, S: Scattering, after: list, scale: complex) -> SeismicOperator:
+    _acoustic(S, after)
+    both = product(*before, S.H, Weighting(S.model), scale=2 * scale)
+    return both - _inverse_scattering(before, S, after, scale)

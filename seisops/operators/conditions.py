@@ -123,62 +123,6 @@ class Correlation(AdjointState):
 
 
 @dataclass(frozen=True)
-class SubsurfaceOffsets(AdjointState):
-    """The background at x - h with the wavefield at x + h, h = -cells ... cells along an axis, or from the last h to
-    the first."""
-
-    cells: int
-    axis: int = 0
-    descending: bool = False
-    symbol = "Sh"
-
-    def dims(self, model):
-        if self.axis not in range(model.ndim):
-            raise ValueError(f"Offsets are along an axis of the model, 0 ... {model.ndim - 1}, not {self.axis}.")
-        n = model.shape[self.axis]
-        if self.cells != int(self.cells) or not 0 <= 2 * self.cells < n:
-            raise ValueError(
-                f"Half offsets are a whole number of cells, twice of which is less than the {n} cells of axis "
-                f"{self.axis}; got {self.cells}."
-            )
-        return (2 * self.cells + 1, *model.shape)
-
-    @property
-    def coupling(self):
-        return Offsets(self.cells, self.axis)
-
-    @property
-    def reverse(self):
-        return replace(self, descending=not self.descending)
-
-    def padded(self, model, dm):
-        return np.stack(
-            [_moved(model.pad(x), k, self.axis) for k, x in zip(self._cells, self._ordered(dm), strict=True)]
-        )
-
-    def gathered(self, model, image):
-        found = [model.pad_adjoint(_moved(x, -k, self.axis)) for k, x in zip(self._cells, image, strict=True)]
-        return np.stack(self._ordered(found))
-
-    def correlated(self, g, u):
-        return np.stack(
-            [super(SubsurfaceOffsets, self).correlated(_moved(g, 2 * k, self.axis + 1), u) for k in self._cells]
-        )
-
-    def scattered(self, padded, g):
-        return -sum(x * _moved(g, 2 * k, self.axis + 1) for k, x in zip(self._cells, padded, strict=True))
-
-    @property
-    def _cells(self) -> range:
-        """Half offsets, as a kernel has them."""
-        return range(-self.cells, self.cells + 1)
-
-    def _ordered(self, image):
-        """From the order of a kernel to that of the image, and back."""
-        return image[::-1] if self.descending else image
-
-
-@dataclass(frozen=True)
 class Perturbations(Condition):
     """Perturbations of the coefficients of a scheme of several wavefields, each where it scatters.
 
@@ -261,6 +205,76 @@ class Perturbations(Condition):
 
 
 ADJOINT_STATE = AdjointState()
+
+
+@dataclass(frozen=True)
+class SubsurfaceOffsets(Condition):
+    """The background at x - h with the wavefield at x + h, h = -cells ... cells along an axis, or from the last h to
+    the first: another condition, moved apart."""
+
+    cells: int
+    axis: int = 0
+    descending: bool = False
+    of: Condition = ADJOINT_STATE
+    symbol = "Sh"
+
+    def dims(self, model):
+        if self.axis not in range(model.ndim):
+            raise ValueError(f"Offsets are along an axis of the model, 0 ... {model.ndim - 1}, not {self.axis}.")
+        n = model.shape[self.axis]
+        if self.cells != int(self.cells) or not 0 <= 2 * self.cells < n:
+            raise ValueError(
+                f"Half offsets are a whole number of cells, twice of which is less than the {n} cells of axis "
+                f"{self.axis}; got {self.cells}."
+            )
+        return (2 * self.cells + 1, *self.of.dims(model))
+
+    @property
+    def coupling(self):
+        return Offsets(self.of.coupling.scatterers, self.cells, self.axis)
+
+    @property
+    def reverse(self):
+        return replace(self, descending=not self.descending, of=self.of.reverse)
+
+    @property
+    def count(self):
+        return self.of.count
+
+    def filling(self, history):
+        return self.of.filling(history)
+
+    def kept_of(self, u, h):
+        return self.of.kept_of(u, h)
+
+    def padded(self, model, dm):
+        axis = self.axis - model.ndim
+        images = zip(self._cells, self._ordered(dm), strict=True)
+        return np.stack([_moved(self.of.padded(model, x), k, axis) for k, x in images])
+
+    def gathered(self, model, image):
+        axis = self.axis - model.ndim
+        found = [self.of.gathered(model, _moved(x, -k, axis)) for k, x in zip(self._cells, image, strict=True)]
+        return np.stack(self._ordered(found))
+
+    def correlated(self, g, u):
+        return np.stack([self.of.correlated(self._beside(g, k), u) for k in self._cells])
+
+    def scattered(self, padded, g):
+        return sum(self.of.scattered(x, self._beside(g, k)) for k, x in zip(self._cells, padded, strict=True))
+
+    def _beside(self, g: NDArray, k: int) -> NDArray:
+        """The background twice a half offset away."""
+        return _moved(g, 2 * k, self.axis + 1 + (self.of.count > 1))
+
+    @property
+    def _cells(self) -> range:
+        """Half offsets, as a kernel has them."""
+        return range(-self.cells, self.cells + 1)
+
+    def _ordered(self, image):
+        """From the order of a kernel to that of the image, and back."""
+        return image[::-1] if self.descending else image
 
 
 def second_time_difference(u: NDArray, h: float) -> NDArray:

@@ -102,10 +102,12 @@ def _equations(spec: KernelSpec, f: FieldSet) -> list:
 def _backwards(equations: dict[str, list], time) -> dict[str, list]:
     """Equations that read and write the last step first: fields without levels in time do not say where it goes."""
     step = time.symbolic_max + time.symbolic_min - time
-    return {
-        port: [type(eq)(eq.lhs._subs(time, step), eq.rhs._subs(time, step)) for eq in found]
-        for port, found in equations.items()
-    }
+
+    def turned(eq):
+        sides = (x._subs(time, step) for x in (eq.lhs, eq.rhs))
+        return type(eq)(*sides, implicit_dims=eq.implicit_dims)
+
+    return {port: list(map(turned, found)) for port, found in equations.items()}
 
 
 def _build(spec: KernelSpec) -> Operator:

@@ -199,11 +199,6 @@ def _spec(model: Model, adjoint: bool, threaded: bool, source: Term, measures: l
     layers = frozenset(a for a, w in enumerate(model.pad_widths) if any(w))
     ports = frozenset(source.coupling.ports), frozenset(name for t in measures for name in t.coupling.ports)
     scheme = _scheme(model.medium, model.ndim, layers, ports, model.free_surface, adjoint)
-    if domain.ranks() > 1 and any(not f.second and f.strip is None for f in scheme.fields):
-        raise NotImplementedError(
-            f"{type(model.medium).__name__} is marched by one process a shot: run shots side by side with "
-            "so.config(executor=...), or leave DEVITO_MPI out."
-        )
     for axis, (before, after) in enumerate(model.pad_widths):
         present = tuple(s for s, n in (("left", before), ("right", after)) if n)
         cells = strip_cells(model.absorb, model.space_order, axis == model.ndim - 1, depth(scheme, axis))
