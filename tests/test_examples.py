@@ -88,6 +88,7 @@ def figures(said, words):
     return [float(x) for x in re.findall(r"\d+\.\d+", line)]
 
 
+@pytest.mark.long
 def test_own_equation(tmp_path):
     said = run("own_equation", tmp_path, "--shots", "4", "--iterations", "3", "--cells", "41", "41")
     assert figures(said, "Taylor test") == pytest.approx([1, 2], abs=SLOPE)
@@ -118,6 +119,7 @@ def test_a_migration_in_the_right_medium(tmp_path):
     assert 0 < figures(said, "isotropic")[0] < figures(said, "VTI")[0] < 1
 
 
+@pytest.mark.long
 def test_field_workflow(tmp_path):
     said = run("field_workflow", tmp_path, "--shots", "2", "--cells", "61", "41")
     assert "Shots(2 shots x 30 points" in said

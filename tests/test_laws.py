@@ -34,16 +34,20 @@ def test_adjoint_of_the_products(name, kind):
     assert checks.dot_test(op, verbose=False) <= DOT[op.dtype.name]
 
 
+# Kernels that take longest to build.
+LARGE = [("J of F by offset along axis 1", "3d"), ("J of F", "3d-float32")]
+
+
 @pytest.mark.parametrize(
     "name, kind",
-    [(n, "3d") for n in [*FEW, "J of F by offset along axis 1"]] + [("J of F", "3d-float32")],
+    [*((n, "3d") for n in FEW), *(pytest.param(*case, marks=pytest.mark.long) for case in LARGE)],
 )
 def test_adjoint_in_3d(name, kind):
     op = operator(name, kind)
     assert checks.dot_test(op, verbose=False) <= DOT[op.dtype.name]
 
 
-@pytest.mark.parametrize("order", [2, 6, 10])
+@pytest.mark.parametrize("order", [2, *(pytest.param(order, marks=pytest.mark.long) for order in (6, 10))])
 def test_adjoint_of_every_order(order):
     w = World(**KINDS["2d"], space_order=order)
     for op in (w.F, w.J):

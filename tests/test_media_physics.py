@@ -283,6 +283,7 @@ def test_an_infinite_quality_is_none():
     assert error(lossy, pressure(**p)) <= 1e-7
 
 
+@pytest.mark.long
 def test_a_fluid_ends_at_a_surface_as_it_is_mirrored_there():
     n = 81
     v, rho = 2 + 0.01 * np.arange(n) * np.ones((n, 1)), np.full((n, n), 1.5)
@@ -352,7 +353,7 @@ def test_reciprocity_of_components(name):
     assert error(record(here, "p", there, "p"), record(there, "p", here, "p")) <= 1e-10
 
 
-@media([*MEDIA, "elastic, surface"], short=TWO)
+@media([*MEDIA, "elastic, surface"], short=())
 def test_nothing_grows_in_the_long_run(name):
     """20 000 steps in white noise, near the stability limit.
 
