@@ -1,6 +1,7 @@
 """Every medium of the library obeys every law: a registry of earths times the laws."""
 
 import pickle
+import re
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -18,6 +19,7 @@ from seisops.physics.surface import applied
 from seisops.propagators import footprint
 from seisops.propagators.marching import Marching
 from seisops.propagators.workspaces import OBJECTS, profile_values
+from seisops.storage.estimate import size
 from seisops.time_operator import filtered
 
 
@@ -383,7 +385,12 @@ def test_the_estimates_are_of_the_medium(name, monkeypatch):
     # Never less; more where a march leaves out what its ports do not meet, and on grids as small as these.
     assert sizes[0] <= footprint.state_bytes(w.model) <= 1.5 * sizes[0]
     assert spaces[0] <= footprint.workspace_bytes(w.model) <= 1.5 * spaces[0]
-    assert J.memory(verbose=False).background == 2 * 2 * footprint.state_bytes(w.model)
+    estimate = J.memory(verbose=False)
+    assert estimate.background == 2 * 2 * footprint.state_bytes(w.model)
+    assert re.search(rf"\* Checkpointed\(1 states\) +{re.escape(size(estimate.background))}\n", str(estimate))
+    # All that is kept of a step.
+    whole = 2 * w.A.nt * len(J.factors[-2].op.condition.kept) * np.prod(w.model.padded_shape) * 8
+    assert re.search(rf"Memory\(\) +{re.escape(size(whole))}\n", str(estimate))
 
 
 @two

@@ -86,7 +86,7 @@ def memory(op: SeismicOperator, *, verbose: bool = False) -> MemoryEstimate:
     waves = [(footprint.wave, nsrc) for footprint, nsrc in footprints if footprint.wave is not None]
     table = "  no wavefields: nothing is kept"
     if waves:
-        wave, nsrc = waves[0]
+        wave, nsrc = (kept[0].wave(), kept[0].nsrc) if kept else waves[0]
         chosen = kept[0].chosen if kept else current().storage.chosen(wave, nsrc)
         table = ("" if kept else "  were it differentiated,\n") + estimate.table(wave, nsrc, chosen)
     marching = max((footprint.marching for footprint, _ in footprints), default=0)
