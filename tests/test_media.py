@@ -110,9 +110,9 @@ class World:
         self.wrt = tuple(p for p in model.parameters if p not in ("phi", "gamma") or model.ndim == 3)
         self.dp = np.stack([0.1 * x * rng.uniform(-1, 1, model.shape) for x in self.stacked])
 
-    def modeling(self, source="p", receiver="p"):
+    def modeling(self, source="p", receiver="p", rec=None):
         """Records of one component from sources of another."""
-        Pr = so.Projection(self.model, self.rec, component=receiver)
+        Pr = so.Projection(self.model, rec or self.rec, component=receiver)
         return Pr @ self.A @ so.Projection(self.model, self.src, component=source).H
 
     def at(self, p):
@@ -204,6 +204,7 @@ COMPONENTS = {
     "p": ("p", "p"),
     "force": ("z", "x"),
     "all at once": ("p", ("p", "x", "z")),
+    "from all at once": (("p", "x", "z"), "p"),
 }
 STRESSES = {
     "moment": ({"xx": 1.0, "zz": -1.0, "xz": 0.5}, ("x", "z")),
@@ -218,9 +219,16 @@ def test_adjoint_of_components(name, components):
         with pytest.raises(ValueError, match=r"has no component 'xz?x?'; it has .*x, z"):
             bare(name).modeling(*STRESSES[components])
         return
-    F = bare(name).modeling(*(COMPONENTS | STRESSES)[components])
+    w, ends = bare(name), (COMPONENTS | STRESSES)[components]
+    F = w.modeling(*ends)
     assert_adjoint(F)
     assert np.linalg.norm(F @ random(F.dims)) > 0
+    # Shots that are encoded share their receivers, and keep their components.
+    shared = so.Geometry(np.stack([w.rec.positions[0]] * 2), dt=2.0, t=w.rec.t)
+    G, W = w.modeling(*ends, rec=shared), so.Encoding([[1.0, -0.5], [0.3, 2.0]])
+    q = random(G.dims)
+    assert error((W @ G) @ (W.sources(G) @ q), W.records(G) @ (G @ q)) <= ROUNDING
+    assert_adjoint(W.sources(G))
 
 
 @solids

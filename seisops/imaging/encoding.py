@@ -76,9 +76,9 @@ class Encoding:
         receivers = Geometry([first] * n, dt=rec.dt, t=rec.t, t0=rec.t0)
         sources = Geometry([together] * n, dt=src.dt, t=src.t, t0=src.t0)
         return product(
-            Projection(F.model, receivers, interpolation=left.interpolation),
+            Projection(F.model, receivers, interpolation=left.interpolation, component=left.component),
             Modeling(F.model, receivers),
-            Projection(F.model, sources, interpolation=right.interpolation).H,
+            Projection(F.model, sources, interpolation=right.interpolation, component=right.component).H,
             scale=F.scale,
         )
 
@@ -89,7 +89,7 @@ class Encoding:
 
     def sources(self, F: SeismicOperator) -> LinearOperator:
         """The operator that encodes sources, from ``F.dims`` to those of ``W @ F``."""
-        return _Sources(self.weights, self._samplers(F)[1].geometry, F.dtype)
+        return _Sources(self.weights, self._samplers(F)[1], F.dtype)
 
     def _samplers(self, F: SeismicOperator) -> tuple[Projection, Projection]:
         match F:
@@ -117,18 +117,24 @@ def _shared_receivers(rec: Geometry) -> NDArray:
 class _Sources(Constant):
     """The points of all shots in every encoded shot, weighted."""
 
-    def __init__(self, weights: NDArray, geometry: Geometry, dtype: np.dtype) -> None:
-        super().__init__(geometry.shape, (len(weights), sum(geometry.counts), geometry.nt), dtype)
-        self.geometry, self.name = geometry, "W"
+    def __init__(self, weights: NDArray, Ps: Projection, dtype: np.dtype) -> None:
+        geometry = Ps.geometry
+        # Several components stand before the points.
+        components = Ps.dimsd[1:-2] if len(Ps.dimsd) > len(geometry.shape) else ()
+        super().__init__(Ps.dimsd, (len(weights), *components, sum(geometry.counts), geometry.nt), dtype)
+        self.geometry, self.components, self.name = geometry, components, "W"
         # A weight for every point of every encoded shot.
-        self.weights = np.repeat(weights, geometry.counts, axis=1).astype(dtype)[:, :, None]
+        points = np.repeat(weights, geometry.counts, axis=1).astype(dtype)
+        self.weights = points.reshape(len(weights), *(1 for _ in components), -1, 1)
 
     def _forward(self, q):
-        return self.weights * np.concatenate(self.geometry.split(q))
+        shots = q if self.components else self.geometry.split(q)
+        return self.weights * np.concatenate(list(shots), axis=-2)
 
     def _transposed(self, q):
         points = (self.weights * q).sum(axis=0)
-        return self.geometry.join(np.split(points, np.cumsum(self.geometry.counts)[:-1]))
+        shots = np.split(points, np.cumsum(self.geometry.counts)[:-1], axis=-2)
+        return np.stack(shots) if self.components else self.geometry.join(shots)
 
 
 def reciprocal(src: Geometry, rec: Geometry) -> tuple[Geometry, Geometry]:
