@@ -13,12 +13,11 @@ __all__ = ["FRAMEWORKS", "apply", "jvp", "own_cells"]
 
 
 def jvp(op, x, dx, m=None, dm=None):
-    """``apply(op, x, m)`` and its derivative along `dx` and `dm`, None standing for zero."""
-    primals, tangents = [x], [jnp.zeros_like(x) if dx is None else dx]
-    if m is not None:
-        primals.append(m)
-        tangents.append(jnp.zeros_like(m) if dm is None else dm)
-    return jax.jvp(lambda *at: apply(op, *at), tuple(primals), tuple(tangents))
+    """``apply(op, x, **m)`` and its derivative along `dx` and `dm`, None standing for zero."""
+    m, dm = m or {}, dm or {}
+    dx = jnp.zeros_like(x) if dx is None else dx
+    tangents = dx, {name: dm[name] if name in dm else jnp.zeros_like(a) for name, a in m.items()}
+    return jax.jvp(lambda x, m: apply(op, x, **m), (x, m), tangents)
 
 
 def _jvp(layer, x, dx, m, dm):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -94,9 +95,10 @@ class Layer(keras.layers.Layer):
 
         Parameters
         ----------
-        x, m : tensor
-            See the class.
-        dx, dm : tensor like `x`, like `m`, or None for zero
+        x : tensor
+        m : tensor, or dict of str to tensor
+            Squared slowness, or any parameters of the medium by name.
+        dx, dm : like `x`, like `m`, or None for zero
 
         Returns
         -------
@@ -118,6 +120,9 @@ class Layer(keras.layers.Layer):
         """
         self._warn_of_precision(x)
         x, dx = self._in_precision(x), None if dx is None else self._in_precision(dx)
+        m, dm = ({} if a is None else a if isinstance(a, Mapping) else {"m": a} for a in (m, dm))
+        for name in set(dm) - set(m):
+            raise ValueError(f"d{name} is a direction of {name} (not given); got shape {tuple(dm[name].shape)}.")
         return tuple(keras.ops.cast(y, self._output_dtype) for y in jvp(self.op, x, dx, m, dm))
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import reduce
 
@@ -74,15 +75,18 @@ def apply(op: LinearOperator, x: tf.Tensor, m: tf.Tensor | None = None, **parame
 
 @tf.autograph.experimental.do_not_convert
 def jvp(
-    op: LinearOperator, x: tf.Tensor, dx: tf.Tensor | None, m: tf.Tensor | None = None, dm: tf.Tensor | None = None
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """``apply(op, x, m)`` and its derivative along `dx` and `dm`, in eager mode and in graphs.
+    op: LinearOperator, x: tf.Tensor, dx: tf.Tensor | None, m: Mapping[str, tf.Tensor] | None = None,
+    dm: Mapping[str, tf.Tensor] | None = None,
+) -> tuple[tf.Tensor, tf.Tensor]:  # fmt: skip
+    """``apply(op, x, **m)`` and its derivative along `dx` and `dm`, in eager mode and in graphs.
 
     Parameters
     ----------
-    op, x, m
+    op, x
         See :func:`apply`.
-    dx, dm : tensor like `x`, like `m`, or None for zero
+    m : dict of str to tensor, optional
+        Parameters of the medium by name.
+    dx, dm : like `x`, like `m`, or None for zero
 
     Returns
     -------
@@ -99,12 +103,13 @@ def jvp(
     """
     op = compose(op)
     x = tf.convert_to_tensor(x)
-    given = x.dtype
-    for name, direction, at in (("dx", dx, x), ("dm", dm, m)):
+    given, m, dm = x.dtype, dict(m or {}), dict(dm or {})
+    pairs = [("x", x, dx), *((name, m.get(name), direction) for name, direction in dm.items())]
+    for name, at, direction in pairs:
         if direction is not None and (at is None or tuple(direction.shape) != tuple(at.shape)):
             like = "not given" if at is None else tuple(at.shape)
-            raise ValueError(f"{name} is a direction of {name[1]} ({like}); got shape {tuple(direction.shape)}.")
-    m, dm = (None if a is None else _model(op, {"m": a}) for a in (m, dm))
+            raise ValueError(f"d{name} is a direction of {name} ({like}); got shape {tuple(direction.shape)}.")
+    m, dm = _model(op, m), _along(op, m, dm)
     directions = _arguments(op, x if dx is None else dx, m if dm is None else dm)
     x, m = _arguments(op, x, m)
     y = _product(op, x, m)
@@ -146,6 +151,23 @@ def _model(op: LinearOperator, given: dict) -> tf.Tensor | None:
         return tf.stack([tf.broadcast_to(p, shape) for p in parts], -1 - len(names.grid))
 
     return names.stack(given, ready, join)
+
+
+def _along(op: LinearOperator, m: dict, dm: dict) -> tf.Tensor | None:
+    """The direction of what :func:`_model` makes, as the derivative of its gradient in a cotangent, which is linear."""
+    if not dm:
+        return None
+    names = list(dm)
+    at, along = ([_tensor(n, values[n]) for n in names] for values in (m, dm))
+    with tf.GradientTape() as outer:
+        with tf.GradientTape() as inner:
+            inner.watch(at)
+            model = _model(op, m | dict(zip(names, at, strict=True)))
+        cotangent = tf.zeros_like(model)
+        outer.watch(cotangent)
+        gradients = inner.gradient(model, at, cotangent)
+        total = tf.add_n([tf.reduce_sum(g * tf.cast(a, g.dtype)) for g, a in zip(gradients, along, strict=True)])
+    return outer.gradient(total, cotangent)
 
 
 def _tensor(name: str, value) -> tf.Tensor:

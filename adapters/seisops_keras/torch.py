@@ -12,12 +12,11 @@ __all__ = ["FRAMEWORKS", "apply", "jvp", "own_cells"]
 
 
 def jvp(op, x, dx, m=None, dm=None):
-    """``apply(op, x, m)`` and its derivative along `dx` and `dm`, None standing for zero."""
-    primals, tangents = [x], [torch.zeros_like(x) if dx is None else dx]
-    if m is not None:
-        primals.append(m)
-        tangents.append(torch.zeros_like(m) if dm is None else dm)
-    return torch.func.jvp(lambda *at: apply(op, *at), tuple(primals), tuple(tangents))
+    """``apply(op, x, **m)`` and its derivative along `dx` and `dm`, None standing for zero."""
+    m, dm = m or {}, dm or {}
+    dx = torch.zeros_like(x) if dx is None else dx
+    tangents = dx, {name: dm[name] if name in dm else torch.zeros_like(a) for name, a in m.items()}
+    return torch.func.jvp(lambda x, m: apply(op, x, **m), (x, m), tangents)
 
 
 def _jvp(layer, x, dx, m, dm):

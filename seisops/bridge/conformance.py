@@ -15,6 +15,7 @@ from pylops import LinearOperator
 from seisops.algebra import SeismicOperator, describe
 from seisops.arrays import real_type
 from seisops.bridge.calculus import jacobian
+from seisops.bridge.parameters import at_model, model_shape, parameters_of
 from seisops.checks import dot_test
 
 Cell = tuple[str, Callable[[], float]]
@@ -35,7 +36,7 @@ class Framework:
     inner : callable
         ``inner(w, y)``: the real part of the inner product.
     jvp : callable
-        ``jvp(layer, x, dx, m, dm)``: the derivative of ``layer(x, m=m)`` along dx and dm, None standing for zero.
+        ``jvp(layer, x, dx, m, dm)``: the derivative of ``layer(x, m)`` along dx and dm, None standing for zero.
     """
 
     run: Callable
@@ -170,27 +171,26 @@ def cells(layer: Any, framework: Framework, rng: np.random.Generator) -> Iterato
         lambda: relative_error(hessian(squares, x, x), 2 * adjoint(forward(x.ravel())) + 2 * x.ravel()),
     )
     if varies(op):
-        yield from _model_cells(layer, framework, rng, gradient, hessian, x, y, batch[:, 0])
+        yield from _model_cells(_Stacked(layer), framework, rng, gradient, hessian, x, y, batch[:, 0])
 
 
 def _model_cells(layer, framework, rng, gradient, hessian, x, y, batch) -> Iterator[Cell]:
     op, run, inner = layer.op, framework.run, framework.inner
-    m = op.model.m.copy()
-    dm = (0.05 * m * rng.uniform(0.2, 1, m.shape)).astype(m.dtype)
-    other = op.at(m=m + dm)
+    m, dm = _model_of(op, rng)
+    other = at_model(op, m + dm)
     J = jacobian(op, x)
     back, migration = op.rmatvec(y.ravel()), _migrated(J, y)
     at, w = framework.tensor(x), framework.tensor(y)
 
     def loss(a, b):
-        return inner(w, layer(a, m=b))
+        return inner(w, layer(a, b))
 
     def shared(b):
-        return inner(framework.tensor(np.stack([y, 2 * y])), layer(framework.tensor(batch), m=b))
+        return inner(framework.tensor(np.stack([y, 2 * y])), layer(framework.tensor(batch), b))
 
     yield (
         "value in another model",
-        lambda: relative_error(run(lambda a, b: layer(a, m=b), x, m + dm), other.matvec(x.ravel())),
+        lambda: relative_error(run(lambda a, b: layer(a, b), x, m + dm), other.matvec(x.ravel())),
     )
     yield "gradient in m is the migration", lambda: relative_error(gradient(lambda b: loss(at, b), m)[0], migration)
     yield "gradient in x beside that in m", lambda: relative_error(gradient(loss, x, m)[0], back)
@@ -215,7 +215,7 @@ def _model_cells(layer, framework, rng, gradient, hessian, x, y, batch) -> Itera
     yield (
         "a model for every sample",
         lambda: relative_error(
-            run(lambda a, b: layer(a, m=b), batch, np.stack([m, m + dm])),
+            run(lambda a, b: layer(a, b), batch, np.stack([m, m + dm])),
             np.stack([op.matvec(batch[0].ravel()), other.matvec(batch[1].ravel())]),
         ),
     )
@@ -253,12 +253,11 @@ def transformed(layer: Any, framework: Framework, transforms: Transforms, rng: n
     yield "deepcopy", lambda: adjoint_through(copy.deepcopy(layer))
     if not varies(op):
         return
-    m = op.model.m.copy()
-    dm = (0.05 * m * rng.uniform(0.2, 1, m.shape)).astype(m.dtype)
+    layer, (m, dm) = _Stacked(layer), _model_of(op, rng)
     J, at, along = jacobian(op, x), framework.tensor(x), framework.tensor(dm)
 
     def loss(b, a=at):
-        return inner(w, layer(a, m=b))
+        return inner(w, layer(a, b))
 
     def curved(b):
         return transforms.jvp(transforms.grad(loss), (b,), (along,))[1]
@@ -274,6 +273,32 @@ def transformed(layer: Any, framework: Framework, transforms: Transforms, rng: n
             np.stack([k * _migrated(J, y) for k in (1, 2)]),
         ),
     )
+
+
+class _Stacked:
+    """A layer with the parameters of its medium as one array, those of several along an axis before the grid."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer, self.op, self.names = layer, layer.op, parameters_of(layer.op)
+
+    def __call__(self, x, m=None):
+        return self.layer(x, **self._named(m))
+
+    def jvp(self, x, dx, m=None, dm=None):
+        """Forward mode of layers that have it as a method."""
+        return self.layer.jvp(x, dx, *(None if a is None else self._named(a) for a in (m, dm)))
+
+    def _named(self, m) -> dict:
+        if m is None or len(self.names) == 1:
+            return dict.fromkeys(self.names, m)
+        grid = (slice(None),) * self.op.model.ndim
+        return {name: m[(..., i, *grid)] for i, name in enumerate(self.names)}
+
+
+def _model_of(op: LinearOperator, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
+    """The parameters of an operator's medium as one array, and a perturbation."""
+    m = np.stack([op.model.parameters[name] for name in parameters_of(op)]).reshape(model_shape(op))
+    return m, (0.05 * m * rng.uniform(0.2, 1, m.shape)).astype(m.dtype)
 
 
 def _migrated(J: LinearOperator, y: NDArray) -> NDArray:

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from seisops_jax import Layer
+from seisops_jax import Layer, check
 from zoo import ROUNDING, error
 
 import seisops as so
@@ -30,6 +30,13 @@ def gradients_of(F, q, given, r, mode):
     """Of ``<r, F(given) q>``, by name."""
     layer = Layer(F)
     return mode(jax.grad(lambda p: (r * layer(q, **p)).sum()))({n: jnp.asarray(x) for n, x in given.items()})
+
+
+@pytest.mark.row(MEDIA, "`check(layer)` of an elastic solid", "rounding")
+def test_conformance(survey):
+    errors = check(Layer(survey[1]), verbose=False)
+    assert {"gradient in m is the migration", "jit: Hessian in m, forward over reverse"} <= set(errors)
+    assert max(errors.values()) <= ROUNDING, errors
 
 
 @pytest.mark.row(MEDIA, "gradients in every parameter of an elastic solid, alone and together", "exact")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras.src.testing.test_case import TestCase
-from seisops_keras import EarthModel, Layer, apply, spec
+from seisops_keras import EarthModel, Layer, apply, check, spec
 from seisops_keras.tensorflow import register
 
 import seisops as so
@@ -110,6 +110,32 @@ def test_a_graph_tells_components_and_media_apart(survey, near):
     graph = tf.function(lambda x: [apply(op, x) for op in (F, Fz, other)])
     for y, op in zip(graph(tf.constant(q)), (F, Fz, other), strict=True):
         near(y, op @ q)
+
+
+@pytest.mark.row("Media", "`check(layer)` of a solid", "rounding")
+def test_conformance_of_a_solid(survey):
+    errors = check(Layer(survey[1]), verbose=False)
+    assert {"eager: forward mode in m", "tf.function: Hessian in m, reverse over reverse"} <= set(errors)
+    assert max(e for name, e in errors.items() if not name.startswith("fit")) <= 1e-12, errors
+    assert max(errors.values()) <= 1e-6, errors
+
+
+@pytest.mark.row("Media", "`layer.jvp` along some parameters by name", "exact")
+@pytest.mark.parametrize("names", [("vs",), ("vp", "rho"), ("lam", "mu", "rho")])
+def test_forward_mode_by_name(survey, near, mode, names):
+    model, F, q = survey
+    rng = np.random.default_rng(5)
+    p = {name: model.quantity(name) for name in names}
+    dp = {name: 0.1 * x * rng.uniform(-1, 1, x.shape) for name, x in p.items()}
+    layer, expected = (
+        Layer(F),
+        F.jacobian(q, wrt=names) @ np.stack(list(dp.values())).reshape(-1, *model.shape).squeeze(),
+    )
+    y, dy = mode(lambda p, dp: layer.jvp(tf.constant(q), None, p, dp))(p, dp)
+    near(y, F @ q)
+    near(dy, expected)
+    with pytest.raises(ValueError, match=r"dvs is a direction of vs \(not given\)"):
+        layer.jvp(tf.constant(q), None, {"vp": model.vp}, {"vs": model.vs})
 
 
 def test_an_earth_is_trained(survey):

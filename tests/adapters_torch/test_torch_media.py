@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from seisops_torch import EarthModel, Layer
+from seisops_torch import EarthModel, Layer, check
 from zoo import ROUNDING, error
 
 import seisops as so
@@ -61,6 +61,13 @@ def test_second_order_by_name(survey):
     eps = 1e-4
     expected = (gradient(vs + eps * dvs) - gradient(vs - eps * dvs)) / (2 * eps)
     assert error(curved.numpy(), expected.numpy()) <= 1e-6
+
+
+def test_conformance(survey):
+    """What a user runs on a layer of a solid: all derivatives, in all parameters at once."""
+    errors = check(Layer(survey[1]), verbose=False)
+    assert {"gradient in m is the migration", "Hessian in m, forward over reverse"} <= set(errors)
+    assert max(errors.values()) <= ROUNDING, errors
 
 
 def test_an_earth_is_trained(survey):
