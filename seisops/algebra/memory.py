@@ -86,7 +86,9 @@ def memory(op: SeismicOperator, *, verbose: bool = False) -> MemoryEstimate:
     waves = [(footprint.wave, nsrc) for footprint, nsrc in footprints if footprint.wave is not None]
     table = "  no wavefields: nothing is kept"
     if waves:
-        wave, nsrc = (kept[0].wave(), kept[0].nsrc) if kept else waves[0]
+        wave, nsrc = waves[0]
+        # Of what is kept of a step; shots of an aperture have backgrounds of their own.
+        wave = kept[0].wave() if kept else wave
         chosen = kept[0].chosen if kept else current().storage.chosen(wave, nsrc)
         table = ("" if kept else "  were it differentiated,\n") + estimate.table(wave, nsrc, chosen)
     marching = max((footprint.marching for footprint, _ in footprints), default=0)
