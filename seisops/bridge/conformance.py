@@ -15,7 +15,8 @@ from pylops import LinearOperator
 from seisops.algebra import SeismicOperator, describe
 from seisops.arrays import real_type
 from seisops.bridge.calculus import jacobian
-from seisops.bridge.parameters import at_model, model_shape, parameters_of
+from seisops.bridge.parameters import at_model
+from seisops.bridge.stacked import Stacked, model_of
 from seisops.checks import dot_test
 
 Cell = tuple[str, Callable[[], float]]
@@ -171,12 +172,12 @@ def cells(layer: Any, framework: Framework, rng: np.random.Generator) -> Iterato
         lambda: relative_error(hessian(squares, x, x), 2 * adjoint(forward(x.ravel())) + 2 * x.ravel()),
     )
     if varies(op):
-        yield from _model_cells(_Stacked(layer), framework, rng, gradient, hessian, x, y, batch[:, 0])
+        yield from _model_cells(Stacked(layer), framework, rng, gradient, hessian, x, y, batch[:, 0])
 
 
 def _model_cells(layer, framework, rng, gradient, hessian, x, y, batch) -> Iterator[Cell]:
     op, run, inner = layer.op, framework.run, framework.inner
-    m, dm = _model_of(op, rng)
+    m, dm = model_of(op, rng)
     other = at_model(op, m + dm)
     J = jacobian(op, x)
     back, migration = op.rmatvec(y.ravel()), _migrated(J, y)
@@ -253,7 +254,7 @@ def transformed(layer: Any, framework: Framework, transforms: Transforms, rng: n
     yield "deepcopy", lambda: adjoint_through(copy.deepcopy(layer))
     if not varies(op):
         return
-    layer, (m, dm) = _Stacked(layer), _model_of(op, rng)
+    layer, (m, dm) = Stacked(layer), model_of(op, rng)
     J, at, along = jacobian(op, x), framework.tensor(x), framework.tensor(dm)
 
     def loss(b, a=at):
@@ -273,32 +274,6 @@ def transformed(layer: Any, framework: Framework, transforms: Transforms, rng: n
             np.stack([k * _migrated(J, y) for k in (1, 2)]),
         ),
     )
-
-
-class _Stacked:
-    """A layer with the parameters of its medium as one array, those of several along an axis before the grid."""
-
-    def __init__(self, layer: Any) -> None:
-        self.layer, self.op, self.names = layer, layer.op, parameters_of(layer.op)
-
-    def __call__(self, x, m=None):
-        return self.layer(x, **self._named(m))
-
-    def jvp(self, x, dx, m=None, dm=None):
-        """Forward mode of layers that have it as a method."""
-        return self.layer.jvp(x, dx, *(None if a is None else self._named(a) for a in (m, dm)))
-
-    def _named(self, m) -> dict:
-        if m is None or len(self.names) == 1:
-            return dict.fromkeys(self.names, m)
-        grid = (slice(None),) * self.op.model.ndim
-        return {name: m[(..., i, *grid)] for i, name in enumerate(self.names)}
-
-
-def _model_of(op: LinearOperator, rng: np.random.Generator) -> tuple[NDArray, NDArray]:
-    """The parameters of an operator's medium as one array, and a perturbation."""
-    m = np.stack([op.model.parameters[name] for name in parameters_of(op)]).reshape(model_shape(op))
-    return m, (0.05 * m * rng.uniform(0.2, 1, m.shape)).astype(m.dtype)
 
 
 def _migrated(J: LinearOperator, y: NDArray) -> NDArray:

@@ -148,6 +148,7 @@ def test_an_earth_is_trained(survey):
             loss = tf.reduce_sum((layer(q, **earth()) - target) ** 2)
         optimizer.apply(tape.gradient(loss, earth.trainable_weights), earth.trainable_weights)
         losses.append(float(loss))
+    print("RATIO", losses[-1] / losses[0])
     assert losses[-1] < 0.3 * losses[0]
     assert float(np.max(earth()["vs"])) <= 1.02
 
