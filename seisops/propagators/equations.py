@@ -42,6 +42,12 @@ def strip_cells(absorb: int, order: int, contiguous: bool, deep: int = 1) -> int
     return -(-reach // VECTOR) * VECTOR if contiguous else reach
 
 
+def halo(shape: tuple[int, ...], order: int) -> tuple[tuple[int, int], ...]:
+    """Nodes around a grid that differences read; beyond the last so many that every row begins where a vector does."""
+    row = shape[-1] + 2 * order
+    return (*((order, order),) * (len(shape) - 1), (order, order + -row % VECTOR))
+
+
 class Side(SubDomain):
     """A strip of `thickness` cells at one side of the padded grid; "whole" takes all of the axis.
 
@@ -110,6 +116,7 @@ class Functions:
 
     def __init__(self, scheme: Scheme, grid: Grid, sides, *, absorb: int, order: int, adjoint: bool) -> None:
         self.scheme, self.grid, self.order, self.adjoint = scheme, grid, order, adjoint
+        self._reach = order, halo(grid.shape_local, order)
         self.fields = {f.name: self._field(f) for f in scheme.fields}
         self.coefficients = {name: self._coefficient(name) for name in scheme.coefficients}
         self.widths = [strip_cells(absorb, order, a == grid.dim - 1, depth(scheme, a)) for a in range(grid.dim)]
@@ -131,13 +138,13 @@ class Functions:
 
     def _field(self, f) -> Function:
         if f.second:
-            return TimeFunction(name=f.name, grid=self.grid, time_order=2, space_order=self.order)
-        return Function(name=f.name, grid=self.grid, space_order=self.order)
+            return TimeFunction(name=f.name, grid=self.grid, time_order=2, space_order=self._reach)
+        return Function(name=f.name, grid=self.grid, space_order=self._reach)
 
     def _coefficient(self, name: str) -> Function:
         along = profile(name)
         if along is None:
-            return Function(name=name, grid=self.grid, space_order=self.order)
+            return Function(name=name, grid=self.grid, space_order=self._reach)
         axis = along[1]
         d, n = self.grid.dimensions[axis], self.grid.shape[axis]
         return Function(name=name, grid=self.grid, dimensions=(d,), shape=(n,), space_order=self.order)

@@ -11,14 +11,16 @@ from seisops.physics.layer import absorbing, profile
 from seisops.physics.scheme import Scheme
 from seisops.physics.surface import applied
 from seisops.propagators import domain
-from seisops.propagators.equations import depth, strip_cells
+from seisops.propagators.equations import depth, halo, strip_cells
 
 
 def workspace_bytes(model: Model) -> int:
     """Bytes of the wavefields, the memory of the layers and the coefficients of a march."""
     scheme = _scheme(model.medium, model.ndim, _layers(model), model.free_surface)
-    grids = sum(3 if f.second else 1 for f in scheme.fields) + sum(profile(c) is None for c in scheme.coefficients)
-    return grids * _cells(model) * model.dtype.itemsize
+    along = [profile(c) for c in scheme.coefficients]
+    grids = sum(3 if f.second else 1 for f in scheme.fields) + along.count(None)
+    rows = sum(domain.shape(model)[a[1]] + 2 * model.space_order for a in along if a)
+    return (grids * _cells(model) + rows) * model.dtype.itemsize
 
 
 def state_bytes(model: Model) -> int:
@@ -40,7 +42,8 @@ def _layers(model: Model) -> frozenset[int]:
 
 def _cells(model: Model) -> int:
     """Of one field, with its halo."""
-    return prod(n + 2 * model.space_order for n in domain.shape(model))
+    shape = domain.shape(model)
+    return prod(n + sum(around) for n, around in zip(shape, halo(shape, model.space_order), strict=True))
 
 
 @cache
