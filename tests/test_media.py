@@ -12,8 +12,8 @@ from zoo import DOT, SLOPE, TWO, Elsewhere, error, media, random
 
 import seisops as so
 from seisops import checks
+from seisops.physics.inlining import inlined
 from seisops.physics.layer import absorbing, profile
-from seisops.physics.ports import inlined
 from seisops.physics.reference import Reference
 from seisops.physics.surface import applied
 from seisops.propagators import footprint

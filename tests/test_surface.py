@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 import seisops as so
 from seisops.physics import surface
 from seisops.physics.elastic import Elastic
-from seisops.physics.ports import inlined
+from seisops.physics.inlining import inlined
 from seisops.physics.reference import Reference
 from seisops.physics.surface import applied
 from seisops.physics.terms import Difference

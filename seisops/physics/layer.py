@@ -39,6 +39,30 @@ def absorbing(scheme: Scheme, axes: Container[int]) -> Scheme:
     return Scheme(scheme.fields + tuple(maker.memories.values()), merged(maker.steps, scheme.second))
 
 
+def scaled(scheme: Scheme) -> Scheme:
+    """The same scheme with every memory that is read times a profile multiplied by it when it is made.
+
+    In a transpose the profile stands behind the difference, which would multiply by it at each of its nodes. It is
+    constant in time.
+    """
+    steps = scheme.steps
+    for field in scheme.fields:
+        found = {t.operations[-1:] for s in scheme.stages for t in s.terms if t.field == field.name}
+        if field.strip is None or len(found) != 1:
+            continue
+        for times in found.pop():
+            if isinstance(times, Times) and profile(times.coefficient):
+                steps = tuple(_multiplied(s, field.name, times) if isinstance(s, Stage) else s for s in steps)
+    return Scheme(scheme.fields, steps)
+
+
+def _multiplied(stage: Stage, name: str, times: Times) -> Stage:
+    """A stage of a scheme in which the field `name` is `times` what it was."""
+    terms = (replace(t, operations=t.operations[:-1]) if t.field == name else t for t in stage.terms)
+    made = Expression(tuple(terms))
+    return replace(stage, terms=(times(made) if stage.target == name else made).terms)
+
+
 class _Stretcher:
     """Goes through the steps of a scheme and gathers what the layer adds."""
 

@@ -20,28 +20,36 @@ def kept_first(steps: list, second: set[str]) -> list:
 def merged(steps: Iterable, second: set[str]) -> tuple:
     """The same steps with stages of one field in one, where what stands between them does not tell the difference.
 
-    What is added to a field of `second` order shows in the next step.
+    The first waits for the other, or that comes sooner. What is added to a field of `second` order shows in the next
+    step.
     """
     result: list = []
     for step in steps:
-        earlier = _mergeable(result, step, second)
-        if earlier is None:
+        i = _earlier(result, step)
+        if i is None:
             result.append(step)
+            continue
+        first, between = result[i], result[i + 1 :]
+        both = replace(step, terms=first.terms + step.terms, keep=first.keep)
+        if all(commute(first, other, second) for other in between):
+            result = [*result[:i], *between, both]
+        elif all(commute(step, other, second) for other in between):
+            result[i] = both
         else:
-            first = result.pop(earlier)
-            result.append(replace(step, terms=first.terms + step.terms, keep=first.keep))
+            result.append(step)
     return tuple(result)
 
 
-def _mergeable(result: list, step, second: set[str]) -> int | None:
-    """The stage that can wait until `step` and be one with it."""
+def _earlier(result: list, step) -> int | None:
+    """Where the last stage is that a step could be one with."""
     if not isinstance(step, Stage) or step.keep:
         return None
-    for i in reversed(range(len(result))):
-        earlier = result[i]
-        if isinstance(earlier, Stage) and (earlier.target, earlier.strip) == (step.target, step.strip):
-            return i if all(commute(earlier, s, second) for s in result[i + 1 :]) else None
-    return None
+    alike = (i for i, s in enumerate(result) if isinstance(s, Stage) and _place(s) == _place(step))
+    return max(alike, default=None)
+
+
+def _place(stage: Stage) -> tuple:
+    return stage.target, stage.strip
 
 
 def commute(one, other, second: set[str]) -> bool:

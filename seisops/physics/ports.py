@@ -1,4 +1,4 @@
-"""Every wavefield open to the outside, and schemes without those that nothing meets.
+"""Every wavefield open to the outside.
 
 A medium's wavefields are the channels of its modelling operator: what enters at a field is added to it just after its
 last stage, and there it is read. So a perturbation of a coefficient c of a stage ``y += c x`` is a source at y of what
@@ -8,11 +8,11 @@ is read at x, and modelling, its adjoint and all derivatives run on one scheme.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from seisops.physics.scheme import Scheme
 from seisops.physics.steps import Port, Receiver, Source, Stage
-from seisops.physics.terms import ZERO, Expression, Field, Term
+from seisops.physics.terms import ZERO, Expression, Field
 
 
 def ported(
@@ -42,36 +42,6 @@ def assigned(target: Field, value: Expression) -> Stage:
 def added(target: Field, value: Expression) -> Stage:
     """The stage that adds to a field."""
     return Stage(target.name, value.terms)
-
-
-def inlined(scheme: Scheme, sources: Collection[str], receivers: Collection[str], kept: Collection[str] = ()) -> Scheme:
-    """`scheme` with these ports alone, and no field in memory that only passes on what it is made of.
-
-    Fields named in `kept` stay: those that a free surface mirrors.
-    """
-    met = {Source: sources, Receiver: receivers}
-    steps = [s for s in scheme.steps if not isinstance(s, Port) or s.name in met[type(s)]]
-    for field in scheme.fields:
-        here = [s for s in steps if field.name in (s.changes, *s.reads)]
-        stages = [s for s in here if isinstance(s, Stage) and s.target == field.name]
-        passes = len(stages) == 1 and stages[0].keep == ZERO and stages[0] is here[0]
-        if passes and not field.stored and field.name not in kept and not any(isinstance(s, Port) for s in here):
-            steps = [_without(s, field.name, stages[0].terms) for s in steps if s is not stages[0]]
-    used = {name for s in steps for name in (s.changes, *s.reads)}
-    return Scheme(tuple(f for f in scheme.fields if f.name in used), tuple(steps))
-
-
-def _without(step, name: str, terms: tuple[Term, ...]):
-    """A step with what a field is made of in its place."""
-    if not isinstance(step, Stage):
-        return step
-    result: list[Term] = []
-    for t in step.terms:
-        inner = terms if t.field == name else (None,)
-        result += [
-            t if i is None else Term(i.field, (*t.operations, *i.operations), t.factor * i.factor) for i in inner
-        ]
-    return replace(step, terms=tuple(result))
 
 
 @dataclass(frozen=True)

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from seisops.physics.ordering import commute
 from seisops.physics.scheme import Scheme
-from seisops.physics.steps import Stage
+from seisops.physics.steps import Port, Stage
 from seisops.physics.terms import Difference
 
 
 def arranged(scheme: Scheme) -> list:
-    """The steps in an order of few loops: what is not in strips as soon as it can be, those of a strip together."""
+    """The steps in an order of few loops: stages of the whole grid as soon as they can be, each strip's together."""
     found: list = []
     left = list(scheme.steps)
     while left:
-        for strip in dict.fromkeys([None, *map(_strip, left)]):
+        for nodes in dict.fromkeys([None, *map(_nodes, left)]):
             waiting: list = []
             for step in left:
-                free = _strip(step) == strip and all(commute(step, other, scheme.second) for other in waiting)
+                free = _nodes(step) == nodes and all(commute(step, other, scheme.second) for other in waiting)
                 (found if free else waiting).append(step)
             left = waiting
     return found
+
+
+def _nodes(step) -> int | str | None:
+    """Where a step is: at points or all over a wavefield, in the strips of a layer, or a stage of the whole grid."""
+    return "outside" if isinstance(step, Port) else _strip(step)
 
 
 def _strip(step) -> int | None:

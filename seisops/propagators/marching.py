@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from seisops import watching
 from seisops.model import Model
 from seisops.physics import Medium
-from seisops.physics.layer import absorbing
-from seisops.physics.ports import inlined
+from seisops.physics.inlining import inlined
+from seisops.physics.layer import absorbing, scaled
 from seisops.physics.scheme import Scheme
 from seisops.physics.surface import applied
 from seisops.propagators import domain
@@ -219,5 +219,6 @@ def _scheme(
     """The scheme of a march from some ports to others."""
     scheme = applied(medium.scheme(ndim), surface)
     kept = {f.name for f in scheme.fields if surface and f.parity}
-    scheme = absorbing(inlined(scheme, *(reversed(ports) if adjoint else ports), kept), layers)
-    return scheme.transpose if adjoint else scheme
+    ends = reversed(ports) if adjoint else ports
+    scheme = absorbing(inlined(scheme, *ends, kept, adjoint=adjoint), layers)
+    return scaled(scheme.transpose) if adjoint else scheme
