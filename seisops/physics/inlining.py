@@ -11,9 +11,13 @@ from seisops.physics.terms import ZERO, Difference, Term, Times
 
 
 def inlined(
-    scheme: Scheme, sources: Collection[str], receivers: Collection[str], kept: Collection[str] = (), *,
+    scheme: Scheme,
+    sources: Collection[str],
+    receivers: Collection[str],
+    kept: Collection[str] = (),
+    *,
     adjoint: bool = False,
-) -> Scheme:  # fmt: skip
+) -> Scheme:
     """`scheme` with these ports alone, and without the fields that only pass on what they are made of.
 
     One stays where differences are taken of it and it takes something to compute, which would else be done for each of
