@@ -9,6 +9,7 @@ from seisops.physics import TTI, VTI, Acoustic, Elastic, VariableDensity, Viscoa
 from seisops.physics.coefficients import Function, function
 from seisops.physics.inlining import inlined
 from seisops.physics.layer import absorbing, scaled
+from seisops.physics.ordering import merged
 from seisops.physics.ports import added, assigned, ported, scatterers
 from seisops.physics.reference import Reference
 from seisops.physics.scheme import Scheme
@@ -341,3 +342,15 @@ def test_fields_that_only_pass_on_are_gone_where_nothing_meets_them():
     assert len(all_of_them.fields) == len(scheme.fields)
     assert "pressure" not in {f.name for f in inlined(scheme, ("p",), ("x",)).fields}
     assert "volume" not in {f.name for f in inlined(scheme, ("x",), ("p",)).fields}
+
+
+def test_stages_of_a_field_are_one_where_nothing_tells_the_difference():
+    u, x, y = Field("u", (0, 0), inertia="m"), Field("x", (0, 0)), Field("y", (0, 0))
+    made, in_strip, later = assigned(y, x.value), Stage("y", x.value.terms, strip=0), added(y, u.value)
+    # Made anew it cannot wait for what a strip adds to it, but what is added later can come sooner.
+    assert merged([made, in_strip, later], {"u"}) == (assigned(y, x.value + u.value), in_strip)
+    # What is read of it meanwhile is its first part alone, but the first can wait for what is added to others.
+    read, beside = added(x, y.value), added(x, u.value)
+    assert merged([later, beside, added(y, 2 * u.value)], {"u"}) == (beside, added(y, u.value + 2 * u.value))
+    taken = [added(y, u.value), read, added(y, x.value)]
+    assert merged(taken, {"u"}) == tuple(taken)
