@@ -42,14 +42,7 @@ class Scattering(Coupling):
         return found
 
     def measure(self, f: dict, port: Port, h) -> Equations:
-        # Of several that meet at one port, each perturbation once: it is read and written again for every equation.
-        found = {}
-        for name in self.ports:
-            meeting = {}
-            for dm, g in self._pairs(f, name):
-                meeting[dm] = meeting.get(dm, 0) + g
-            found[name] = [Inc(dm, g * port(name).read) for dm, g in meeting.items()]
-        return found
+        return {name: [Inc(dm, g * port(name).read) for dm, g in self._pairs(f, name)] for name in self.ports}
 
     def _pairs(self, f: dict, name: str) -> list[tuple]:
         """The perturbations that act at a port, and the factor times what they act on."""
