@@ -20,7 +20,12 @@ SIZES = {
     "networks_torch": (),
     "own_equation": ("--shots", "6", "--iterations", "8", "--cells", "81", "61"),
     "vti_rtm": ("--shots", "8", "--cells", "161", "81"),
-    "unrolled_lsrtm": ("--models", "6", "--held-out", "4", "--epochs", "2"),
+    "noisy_records": ("--iterations", "10"),
+    "source_network": ("--records", "32", "--held-out", "4", "--epochs", "4"),
+    "unrolled_lsrtm": ("--held-out", "1"),
+    "unrolled_lsrtm_jax": ("--held-out", "1"),
+    "unrolled_lsrtm_keras": ("--held-out", "1"),
+    "velocity_analysis": ("--cells", "81", "51", "--shots", "4", "--iterations", "6"),
 }
 HEADER = """Gallery
 =======
@@ -33,14 +38,17 @@ at sizes that take seconds; pictures of the full sizes are better.
 def titled(source: Path, target: Path) -> Path:
     """Copy the examples, the first clause of what each says of itself made a title, and leave unchanged ones alone."""
     target.mkdir(parents=True, exist_ok=True)
+    weights = {path.name: path for path in source.glob("*.npz")}
     texts = {path.name: _titled(path.read_text()) for path in source.glob("*.py")} | {"GALLERY_HEADER.rst": HEADER}
     for path in target.iterdir():
-        if path.name not in texts:
+        if path.name not in {*texts, *weights}:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     for name, text in texts.items():
         path = target / name
         if not path.exists() or path.read_text() != text:
             path.write_text(text)
+    for name, path in weights.items():
+        shutil.copy2(path, target / name)
     return target
 
 

@@ -1,12 +1,15 @@
-"""The example with Keras, as it is written; and the derivatives of whole networks."""
+"""The examples with Keras, as they are written; and the derivatives of whole networks."""
 
 import re
+import sys
 
 import keras
 import networks_keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import unrolled_lsrtm
+import unrolled_lsrtm_keras
 
 import seisops as so
 from seisops.scene import network_survey as operators
@@ -78,3 +81,15 @@ def test_networks(capsys):
     losses = re.findall(r": loss (\S+) -> (\S+)", capsys.readouterr().out)
     assert len(losses) == 3
     assert all(float(last) < float(first) for first, last in losses)
+
+
+@pytest.mark.row(NETWORKS, "loop-unrolled migration: PyTorch's images from the same weights", "to 1e-5")
+def test_unrolled_migration(monkeypatch, tmp_path):
+    r, weights = unrolled_lsrtm.record(3), unrolled_lsrtm.WEIGHTS
+    network = unrolled_lsrtm_keras.Unrolled(weights)
+    expected = unrolled_lsrtm.Unrolled.load(weights).image(r)
+    # Single precision, through five J and J.H and fifty convolutions.
+    assert np.linalg.norm(network.image(r) - expected) <= 1e-5 * np.linalg.norm(expected)
+    monkeypatch.setattr(sys, "argv", ["unrolled_lsrtm_keras", "--output", str(tmp_path)])
+    unrolled_lsrtm_keras.main()
+    assert (tmp_path / "unrolled_lsrtm_keras.png").stat().st_size > 10_000

@@ -7,8 +7,10 @@ import fwi_torch
 import networks_torch
 import numpy as np
 import pytest
+import source_network
 import torch
 import unrolled_lsrtm
+import velocity_analysis
 
 import seisops as so
 from seisops.scene import network_survey as operators
@@ -81,15 +83,60 @@ def test_networks(run):
     assert misfits[-1] < misfits[0]
 
 
-@pytest.mark.row(NETWORKS, "loop-unrolled least-squares migration", "trains")
+def table(out):
+    """The numbers an example prints of each method."""
+    rows = re.findall(r"^  (\S.*?) {2,}(.+)$", out, re.M)
+    return {name: [float(x) for x in numbers.split()] for name, numbers in rows}
+
+
+@pytest.mark.row(NETWORKS, "loop-unrolled least-squares migration", "trains; a seed gives the same weights")
 def test_unrolled_migration(run, tmp_path):
-    toy = {"--models": 4, "--held-out": 2, "--epochs": 2, "--iterations": 2, "--output": tmp_path}
-    out = run(unrolled_lsrtm, *(word for pair in toy.items() for word in pair))
-    scores = {name: [float(a), float(b)] for name, a, b in re.findall(r"  (\w[\w ]+\w) +(\d\.\d+) +(\S+)\n", out)}
-    assert set(scores) == {"migration", "gradient descent", "unrolled network"}
-    # Two short epochs are enough to be closer to the truth than as many steps of descent.
-    assert scores["unrolled network"][0] < scores["gradient descent"][0] < 1
+    toy = ["--train", "--models", 9, "--epochs", 2, "--streamed", 4, "--iterations", 2, "--channels", 4, 4, 4]
+    made = [tmp_path / f"{i}.npz" for i in (0, 1)]
+    for path in made:
+        out = run(unrolled_lsrtm, *toy, "--held-out", 1, "--weights", path, "--output", tmp_path)
+    assert table(out)["unrolled network"][0] < 1
     assert (tmp_path / "unrolled_lsrtm.png").stat().st_size > 10_000
+    with np.load(made[0]) as first, np.load(made[1]) as second:
+        assert all(np.abs(first[name] - second[name]).max() <= 1e-4 for name in first.files)
+        assert any(np.abs(first[name]).max() > 0 for name in first.files if "convs.8" in name)
+
+
+@pytest.mark.row(NETWORKS, "the same with the weights that are shipped, one noisy record", "as the documents say")
+def test_the_shipped_weights(run, tmp_path):
+    found = table(run(unrolled_lsrtm, "--held-out", 2, "--output", tmp_path))
+    error, similarity = found["unrolled network"]
+    assert error < min(0.42, 0.6 * found["CGLS, 20 steps"][0])
+    assert similarity > 0.8
+    assert unrolled_lsrtm.WEIGHTS.stat().st_size < 2 * 1024**2
+
+
+@pytest.mark.row(NETWORKS, "a network around the extended source: records, m and every weight", "exact")
+def test_the_source_network_is_differentiated(run):
+    torch.manual_seed(0)
+    v, start = source_network.earth()
+    E = source_network.operator(start, "float64")
+    network = source_network.Physics(E, steps=2, channels=4).double()
+    d = source_network.records(source_network.operator(v, "float64"), source_network.cracks(1, 0), 1)
+    exact, difference = slopes(network, [torch.from_numpy(d)])
+    assert abs(exact - difference) <= 1e-7 * abs(exact)
+
+
+def test_the_source_network(run, tmp_path):
+    out = run(source_network, "--records", 32, "--held-out", 4, "--epochs", 4, "--output", tmp_path)
+    found = table(out)
+    assert found["network around E"][-1] < 0.97 < found["CGLS in the start"][-1]
+    before, after = re.search(r"(\S+) at the start, (\S+) learned", out).groups()
+    assert 0 < float(after) < float(before)
+    assert (tmp_path / "source_network.png").stat().st_size > 10_000
+
+
+@pytest.mark.row(NETWORKS, "velocity analysis by the focus of extended images", "descends")
+def test_velocity_analysis(run, tmp_path):
+    toy = ["--cells", 61, 41, "--shots", 3, "--iterations", 2, "--offsets", 5, "--output", tmp_path]
+    start, *found = map(float, re.findall(r"error of the velocity: (\S+) %", run(velocity_analysis, *toy)))
+    assert 0 < found[-1] < start / 2
+    assert (tmp_path / "velocity_analysis.png").stat().st_size > 10_000
 
 
 @pytest.mark.row(NETWORKS, "full-waveform inversion by Adam, the example", "descends")
