@@ -141,6 +141,26 @@ def draw(axes, r: Record, images: dict[str, np.ndarray]) -> None:
         so.plot.section(r.J.model, image, ax, title=name, **options)
 
 
+def compare(description: str, weights: Path, picture: str, load: Callable[[Path], Callable]) -> None:
+    """Run an unrolled network from the command line: `load` makes of a file of weights what images a record."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--weights", type=Path, default=weights)
+    parser.add_argument("--held-out", type=int, default=1, help="sections to compare on")
+    parser.add_argument("--output", type=Path, default=Path("pictures"))
+    args = parser.parse_args()
+    plt.switch_backend("Agg")  # a picture in a file needs no display
+    image = load(args.weights)
+
+    def methods(r: Record) -> dict[str, np.ndarray]:
+        return {**linear(r, 5, 20), "unrolled network": image(r)}
+
+    report(f"{args.held_out} sections not seen, 10 dB", (record(seed) for seed in range(args.held_out)), methods)
+    figure, axes = plt.subplots(1, 5, figsize=(24, 3), layout="constrained")
+    r = record(0)
+    draw(axes, r, methods(r))
+    save(figure, args, picture)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0, help="of the section")

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import noisy_records
 import numpy as np
-from noisy_records import GAIN, NORM, SHAPE, SIZE, Record, draw, linear, record, report
+from noisy_records import GAIN, NORM, SHAPE, SIZE, Record, compare
 from seisops_jax import Layer
-
-from seisops.scene import save
 
 WEIGHTS = Path(noisy_records.__file__).with_name("unrolled_lsrtm.npz")
 DEPTH = np.broadcast_to(np.linspace(0, 2, SHAPE[1], dtype="float32").clip(0.05), (1, 1, *SHAPE))
@@ -65,24 +62,14 @@ def image(weights: Mapping[str, jax.Array], r: Record) -> np.ndarray:
     return np.asarray(unrolled(weights, Layer(r.J), jnp.asarray(r.d)[None], jnp.asarray(r.rock, r.d.dtype))[0])
 
 
+def load(path: Path) -> Callable[[Record], np.ndarray]:
+    """What images a record by the weights of a file."""
+    with np.load(path) as file:
+        return partial(image, {name: jnp.asarray(file[name]) for name in file.files})
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
-    parser.add_argument("--held-out", type=int, default=1, help="sections to compare on")
-    parser.add_argument("--output", type=Path, default=Path("pictures"))
-    args = parser.parse_args()
-    plt.switch_backend("Agg")  # a picture in a file needs no display
-    with np.load(args.weights) as file:
-        weights = {name: jnp.asarray(file[name]) for name in file.files}
-
-    def methods(r: Record) -> dict[str, np.ndarray]:
-        return {**linear(r, len(weights["step"]), 20), "unrolled network": image(weights, r)}
-
-    report(f"{args.held_out} sections not seen, 10 dB", (record(seed) for seed in range(args.held_out)), methods)
-    figure, axes = plt.subplots(1, 5, figsize=(24, 3), layout="constrained")
-    r = record(0)
-    draw(axes, r, methods(r))
-    save(figure, args, "unrolled_lsrtm_jax.png")
+    compare(__doc__, WEIGHTS, "unrolled_lsrtm_jax.png", load)
 
 
 if __name__ == "__main__":

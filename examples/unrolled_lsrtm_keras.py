@@ -5,18 +5,14 @@ A model is made for every record, as each has a J of its own; the blocks are sha
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import keras
-import matplotlib.pyplot as plt
 import noisy_records
 import numpy as np
 from keras import layers, ops
-from noisy_records import GAIN, NORM, SHAPE, SIZE, Record, draw, linear, record, report
+from noisy_records import GAIN, NORM, SHAPE, SIZE, Record, compare
 from seisops_keras import Layer
-
-from seisops.scene import save
 
 LAST = {"data_format": "channels_last"}
 WEIGHTS = Path(noisy_records.__file__).with_name("unrolled_lsrtm.npz")
@@ -76,22 +72,7 @@ def _convolution(file, k: int, i: int) -> layers.Conv2D:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
-    parser.add_argument("--held-out", type=int, default=1, help="sections to compare on")
-    parser.add_argument("--output", type=Path, default=Path("pictures"))
-    args = parser.parse_args()
-    plt.switch_backend("Agg")  # a picture in a file needs no display
-    network = Unrolled(args.weights)
-
-    def methods(r: Record) -> dict[str, np.ndarray]:
-        return {**linear(r, len(network.step), 20), "unrolled network": network.image(r)}
-
-    report(f"{args.held_out} sections not seen, 10 dB", (record(seed) for seed in range(args.held_out)), methods)
-    figure, axes = plt.subplots(1, 5, figsize=(24, 3), layout="constrained")
-    r = record(0)
-    draw(axes, r, methods(r))
-    save(figure, args, "unrolled_lsrtm_keras.png")
+    compare(__doc__, WEIGHTS, "unrolled_lsrtm_keras.png", lambda path: Unrolled(path).image)
 
 
 if __name__ == "__main__":

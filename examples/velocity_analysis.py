@@ -18,6 +18,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
+from matplotlib.colors import CenteredNorm
 from seisops_torch import Layer
 from torch import Tensor
 from torch.nn.functional import interpolate
@@ -104,9 +105,8 @@ def main() -> None:
     for (top, bottom), name, x in zip(axes.T, ("true", "start", "found"), (v, start, found), strict=True):
         so.plot.section(J.model, x, top, title=f"velocity: {name}", label="km/s", limits=limits)
         gather = image(torch.from_numpy(x).to(d.dtype)).numpy()[:, line].T
-        limit = np.abs(gather).max()
-        bottom.imshow(gather, extent=(-reach, reach, (v.shape[1] - 1) * SPACING / 1000, 0), cmap="gray", vmin=-limit,
-                      vmax=limit, aspect="auto", interpolation="bilinear")  # fmt: skip
+        shown = {"cmap": "gray", "norm": CenteredNorm(), "aspect": "auto", "interpolation": "bilinear"}
+        bottom.imshow(gather, extent=(-reach, reach, (v.shape[1] - 1) * SPACING / 1000, 0), **shown)
         bottom.set(xlabel="half offset (m)", ylabel="depth (km)", title="image gather in the middle")
     save(figure, args, "velocity_analysis.png")
 

@@ -166,10 +166,8 @@ def test_migration(run, tmp_path):
 @pytest.mark.row(NETWORKS, "loop-unrolled migration: PyTorch's images from the same weights", "to 1e-5")
 def test_unrolled_migration(run, single, tmp_path):
     r = unrolled_lsrtm.record(3)
-    with np.load(unrolled_lsrtm.WEIGHTS) as file:
-        weights = {name: jnp.asarray(file[name]) for name in file.files}
     expected = unrolled_lsrtm.Unrolled.load(unrolled_lsrtm.WEIGHTS).image(r)
     # Single precision, through five J and J.H and fifty convolutions.
-    assert error(unrolled_lsrtm_jax.image(weights, r), expected) <= 1e-5
+    assert error(unrolled_lsrtm_jax.load(unrolled_lsrtm.WEIGHTS)(r), expected) <= 1e-5
     run(unrolled_lsrtm_jax, "--output", tmp_path)
     assert (tmp_path / "unrolled_lsrtm_jax.png").stat().st_size > 10_000
