@@ -25,7 +25,7 @@ SIZES = {
     "unrolled_lsrtm": ("--held-out", "1"),
     "unrolled_lsrtm_jax": ("--held-out", "1"),
     "unrolled_lsrtm_keras": ("--held-out", "1"),
-    "velocity_analysis": ("--cells", "81", "51", "--shots", "4", "--iterations", "6"),
+    "velocity_analysis": ("--shots", "8"),
 }
 HEADER = """Gallery
 =======
