@@ -124,10 +124,9 @@ def test_an_example_has_a_title_and_the_options_of_the_gallery(path, gallery, tm
     plain, shown = (ast.parse(t).body[1:] for t in (path.read_text(), text))
     assert list(map(ast.dump, plain)) == list(map(ast.dump, shown))
     options = {a for a in gallery.SIZES.get(path.stem, gallery.SMALL) if a.startswith("--")}
-    known = set(re.findall(r'"(--[\w-]+)"', path.read_text()))
-    if "seisops.scene" in path.read_text():
-        known |= set(re.findall(r'"(--[\w-]+)"', (ROOT / "seisops" / "scene.py").read_text()))
-    assert options <= known
+    parsers = {"seisops.scene": ROOT / "seisops" / "scene.py", "noisy_records": path.with_name("noisy_records.py")}
+    places = [path, *(place for name, place in parsers.items() if name in path.read_text())]
+    assert options <= {name for place in places for name in re.findall(r'"(--[\w-]+)"', place.read_text())}
 
 
 def test_pages_lead_to_the_pages_of_the_repository(gallery):
