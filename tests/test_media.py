@@ -76,7 +76,7 @@ EARTHS = {
     "viscoelastic": replace(LOSSY_SOLID, water=5),
     "viscoelastic, surface": replace(LOSSY_SOLID, surface=True),
 }
-# In three dimensions kernels are slow to build: those of modelling alone.
+# In three dimensions kernels are slow to build: those of modelling, and of derivatives without a layer, alone.
 SOLIDS_3D = {
     "density": replace(DENSITY, shape=(7, 6, 7)),
     "VTI": replace(AXIAL, shape=(7, 6, 7)),
@@ -84,6 +84,8 @@ SOLIDS_3D = {
     "elastic": replace(SOLID, shape=(7, 6, 7)),
     "elastic, surface": replace(SOLID, shape=(7, 6, 8), surface=True),
     "elastic VTI": replace(AXIAL_SOLID, shape=(7, 6, 7)),
+    "attenuating": replace(LOSSY, shape=(7, 6, 7)),
+    "viscoelastic": replace(LOSSY_SOLID, shape=(7, 6, 7)),
 }
 SOLIDS = ("density", "VTI", "TTI", "attenuating", "elastic", "water over rock", "elastic VTI", "viscoelastic")
 every, solids, two = media(EARTHS, short=TWO), media(SOLIDS, short=TWO), media(TWO)
@@ -438,6 +440,14 @@ def test_adjoint_in_3d(name):
     if not w.model.margin:
         with so.no_fusion():
             assert error(w.F @ w.q, y) <= ROUNDING
+
+
+@media(SOLIDS_3D, short=["elastic"])
+def test_derivatives_in_3d(name):
+    w = World(replace(SOLIDS_3D[name], absorb=0))
+    J = w.F.jacobian(w.q, wrt=w.wrt)
+    assert_adjoint(J)
+    assert_slopes(lambda p: w.F.at(**w.at(p)) @ w.q, J, w.stacked, dm=w.dp)
 
 
 @two

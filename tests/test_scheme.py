@@ -311,13 +311,19 @@ def test_a_harmonic_mean_of_zeros_is_zero_and_so_are_its_derivatives():
         assert found[i].tolist() == [0, 0, 0, 0.5 if name == "vs" else 0.25]
 
 
+@pytest.mark.parametrize("ndim", [2, 3])
 @pytest.mark.parametrize("medium", [VariableDensity(), Elastic()], ids=lambda m: type(m).__name__)
-def test_every_coefficient_scatters_from_port_to_port(medium):
-    scheme = medium.scheme(2)
+def test_every_coefficient_scatters_from_port_to_port(medium, ndim):
+    scheme = medium.scheme(ndim)
     coefficients = named(scheme, medium)
     assert len(coefficients) > 2
     for coefficient in coefficients:
         assert scatterers(scheme, [coefficient])
+
+
+def test_a_coefficient_of_several_fields_scatters_off_each():
+    found = scatterers(Elastic().scheme(3), ["Cxxyy"])
+    assert [s.kept for s in found if s.target == "sxx"] == ["eyy", "ezz"]
 
 
 def test_a_coefficient_that_is_nothing_to_keep_for_is_refused():

@@ -82,16 +82,18 @@ def scatterers(scheme: Scheme, coefficients: Collection[str]) -> tuple[Scatterer
         if p.kept is None:
             found.append(Scatterer(p.coefficient, sources[p.target].name, receivers[p.target].name, p.factor, True))
             continue
-        (kept, *others), receiver = p.kept, receivers.get(p.kept[0].field)
-        plain = not (others or p.operations or kept.operations) and receiver and p.target in sources
-        # Read after the last change of the field, and before it is used.
-        if not plain or (receiver.field not in scheme.second and at[receiver] > p.position):
-            raise ValueError(
-                f"The coefficient {p.coefficient} of the stage of {p.target} does not multiply a field by itself that "
-                "is complete by then, so that there is nothing to keep for its derivative. Make that a field of its "
-                "own, with a stage that assigns it: assigned(e, D(u)), then added(s, Times(c)(e))."
-            )
-        found.append(Scatterer(p.coefficient, sources[p.target].name, receiver.name, p.factor * kept.factor))
+        for kept in p.kept:
+            receiver = receivers.get(kept.field)
+            plain = not (p.operations or kept.operations) and receiver and p.target in sources
+            # Read after the last change of the field, and before it is used.
+            if not plain or (receiver.field not in scheme.second and at[receiver] > p.position):
+                raise ValueError(
+                    f"The coefficient {p.coefficient} of the stage of {p.target} does not multiply a field by itself "
+                    "that is complete by then, so that there is nothing to keep for its derivative. Make that a field "
+                    "of its own, with a stage that assigns it: assigned(e, D(u)), then added(s, Times(c)(e))."
+                )
+            scatters = p.factor * kept.factor
+            found.append(Scatterer(p.coefficient, sources[p.target].name, receiver.name, scatters))
     if any(s.keep in coefficients for s in scheme.stages):
         raise ValueError(
             "What a field keeps from step to step depends on the parameters, which has no derivative here: copy the "
