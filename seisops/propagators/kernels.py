@@ -144,9 +144,11 @@ def runs_threaded(threads: int) -> bool:
 
 
 def _build_options(spec: KernelSpec) -> dict:
-    """OpenMP where it is of use, unless the user's Devito configuration says how to parallelise."""
+    """OpenMP where it is of use, unless the user's Devito configuration says how to parallelise; any size of arrays."""
+    # On a GPU Devito counts through arrays in 32 bits, and refuses the history of a large shot.
+    found = {"opt": (configuration["opt"], {"index-mode": "int64"} | configuration["opt-options"])}
     language = configuration["language"]
-    return {"language": _THREADED[language]} if spec.threaded and language in _THREADED else {}
+    return found | ({"language": _THREADED[language]} if spec.threaded and language in _THREADED else {})
 
 
 _kernels: dict[KernelSpec, Operator] = {}
@@ -193,7 +195,7 @@ def _cache_path(spec: KernelSpec) -> Path | None:
         return None
     host = (sys.version, devito.__version__, np.__version__, str(configuration["platform"]),
             str(configuration["compiler"]), configuration["language"], configuration["mpi"], configuration["topology"],
-            str(_cpu()), str(configuration["opt"]), _sources())  # fmt: skip
+            str(_cpu()), str(configuration["opt"]), str(configuration["opt-options"]), _sources())  # fmt: skip
     name = hashlib.sha256(repr((host, spec, texts)).encode()).hexdigest()[:32]
     return cache_folder() / f"{name}.pickle"
 
