@@ -182,6 +182,10 @@ def kernel(spec: KernelSpec) -> Operator:
     return _kernels[spec]
 
 
+# Of Devito's, what a binary depends on.
+_SETTINGS = ("platform", "compiler", "language", "mpi", "topology", "opt", "opt-options")
+
+
 def _cache_path(spec: KernelSpec) -> Path | None:
     """A file in a folder only this user can read, named after all a binary depends on; None where that is not known.
 
@@ -193,9 +197,8 @@ def _cache_path(spec: KernelSpec) -> Path | None:
     except (OSError, TypeError):
         # Written at a prompt: edited, it would find the binary of what it was.
         return None
-    host = (sys.version, devito.__version__, np.__version__, str(configuration["platform"]),
-            str(configuration["compiler"]), configuration["language"], configuration["mpi"], configuration["topology"],
-            str(_cpu()), str(configuration["opt"]), str(configuration["opt-options"]), _sources())  # fmt: skip
+    settings = [str(configuration[k]) for k in _SETTINGS]
+    host = (sys.version, devito.__version__, np.__version__, *settings, str(_cpu()), _sources())
     name = hashlib.sha256(repr((host, spec, texts)).encode()).hexdigest()[:32]
     return cache_folder() / f"{name}.pickle"
 
