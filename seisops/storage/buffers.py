@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+from collections import OrderedDict
 from math import prod
 
 import numpy as np
@@ -14,19 +14,17 @@ ALIGNMENT = 64
 # Bytes of idle memory that may be held back from the system.
 IDLE_LIMIT = psutil.virtual_memory().total // 4
 
-_idle: dict[int, list[NDArray]] = defaultdict(list)
+# By size, the size that came back last at the end.
+_idle: OrderedDict[int, list[NDArray]] = OrderedDict()
 _held = 0
-_lock = threading.RLock()
+_lock = threading.Lock()
 
 
 def take(shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
     """An aligned array with arbitrary contents, whose memory is reused once nothing refers to it."""
-    global _held
     size = prod(shape) * np.dtype(dtype).itemsize
-    with _lock:
-        raw = _idle[size].pop() if _idle[size] else None
-        _held -= 0 if raw is None else size
-    return np.asarray(_Block(_aligned(size) if raw is None else raw)).view(dtype).reshape(shape)
+    raw = _reused(_room(size))
+    return np.asarray(_Block(_aligned(_room(size)) if raw is None else raw))[:size].view(dtype).reshape(shape)
 
 
 def aligned(array: NDArray, dtype: np.dtype) -> NDArray:
@@ -60,11 +58,45 @@ class _Block:
         self.__array_interface__ = raw.__array_interface__
 
     def __del__(self) -> None:
-        global _held
-        with _lock:
-            if _held + self.raw.nbytes <= IDLE_LIMIT:
-                _idle[self.raw.nbytes].append(self.raw)
-                _held += self.raw.nbytes
+        _rest(self.raw)
+
+
+def _room(size: int) -> int:
+    """`size` rounded up by an eighth at most, so that wavefields of about as many steps share memory."""
+    step = max(1 << size.bit_length() >> 4, ALIGNMENT)
+    return -(-size // step) * step
+
+
+def _reused(room: int) -> NDArray | None:
+    """Idle memory of that size, where there is some."""
+    global _held
+    with _lock:
+        if room not in _idle:
+            return None
+        raw = _idle[room].pop()
+        if not _idle[room]:
+            del _idle[room]
+        _held -= room
+        return raw
+
+
+def _rest(raw: NDArray) -> None:
+    """Hold memory for whoever comes next; where it is too much, what was not used for longest goes."""
+    global _held
+    # The end of an array can come in the middle of any line, of these too: then its memory goes to the system.
+    if not _lock.acquire(blocking=False):
+        return
+    try:
+        _idle.setdefault(raw.nbytes, []).append(raw)
+        _idle.move_to_end(raw.nbytes)
+        _held += raw.nbytes
+        while _held > IDLE_LIMIT:
+            oldest, arrays = next(iter(_idle.items()))
+            _held -= arrays.pop(0).nbytes
+            if not arrays:
+                del _idle[oldest]
+    finally:
+        _lock.release()
 
 
 def _aligned(size: int) -> NDArray:
