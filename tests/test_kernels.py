@@ -90,6 +90,16 @@ def test_kernels_of_an_operator_have_the_same_weights_to_the_last_digit():
         assert not [x for x in written if x != abs(w) and abs(x - abs(w)) < 1e-6]
 
 
+def test_a_compiler_knows_how_wide_strips_are():
+    """Loops of a few cells take half as long where their number is in the code."""
+    model = so.Model(v=np.full((25, 21), 2.0), spacing=10.0, absorb=2, space_order=2, dtype="float64")
+    A = so.Modeling(model, so.Geometry([[[100.0, 100.0]]], dt=2.0, t=20.0))
+    A @ random(A.dims)
+    marches = [found for spec, found in kernels._kernels.items() if spec.absorb == 2 and spec.space_order == 2]
+    assert marches
+    assert not [p.name for found in marches for p in found.parameters if "tkn" in p.name]
+
+
 ONE_SHOT = """
 import warnings
 import numpy as np

@@ -9,7 +9,7 @@ A transpose marches backwards, where the level ahead is the one before in time. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -51,12 +51,11 @@ def halo(shape: tuple[int, ...], order: int) -> tuple[tuple[int, int], ...]:
 class Side(SubDomain):
     """A strip of `thickness` cells at one side of the padded grid; "whole" takes all of the axis.
 
-    One that stands `apart` has dimensions of its own along the other axes too, so that Devito runs it in loops of its
-    own: in those of the whole grid it would change what the next nodes still read.
+    Along the axes `apart` it has dimensions of its own too, so that Devito runs it in loops of its own there.
     """
 
     def __init__(
-        self, axis: int, side: str, thickness: int, grid: Grid, turn: int = 0, *, apart: bool = False
+        self, axis: int, side: str, thickness: int, grid: Grid, turn: int = 0, apart: Collection[int] = ()
     ) -> None:  # fmt: skip
         self.name, self.axis, self.side, self.thickness, self.turn = f"{side}{axis}_{turn}", axis, side, thickness, turn
         self.apart = apart
@@ -65,7 +64,8 @@ class Side(SubDomain):
     def define(self, dimensions):
         along = dimensions[self.axis]
         others = {
-            d: SubDimension.middle(f"i{d.name}{self.axis}{self.turn}", d, 0, 0) if self.apart else d for d in dimensions
+            d: SubDimension.middle(f"i{d.name}{self.axis}{self.turn}", d, 0, 0) if i in self.apart else d
+            for i, d in enumerate(dimensions)
         }
         if self.side == "whole":
             return others
@@ -128,7 +128,10 @@ class Functions:
         Devito may run what stands in the same strips in one loop, whatever it reads of its neighbours: what takes
         differences of a memory has strips of a later `turn`.
         """
-        apart = any(not f.second and f.strip is None for f in self.scheme.fields)
+        # In loops of the whole grid what is changed in place would change what the next nodes still read. And a loop
+        # over a short row must not read at once, at other offsets, what the one before has just written: it would wait.
+        in_place = any(not f.second and f.strip is None for f in self.scheme.fields)
+        apart = range(self.grid.dim) if in_place else (self.grid.dim - 2,)
         return [Side(axis, side, self.widths[axis], self.grid, turn, apart=apart) for side in self.names[axis]]
 
     def all(self) -> Iterator[Function]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from devito import SubDimension, configuration
 from devito.finite_differences import finite_difference
 from devito.ir.support import Scope
 from devito.passes.clusters.fusion import Fusion
 from devito.passes.iet.languages.openmp import OmpIteration
 from devito.tools import Stamp
+from sympy import Interval
 
 # Devito cuts weights to nine digits, and writes what is left of them with nine in one loop and with fifteen in another:
 # kernels of one operator then differ by 1e-10 in a weight. Seventeen are all that a double has.
@@ -32,14 +34,31 @@ def lowering() -> Iterator[None]:
         # at the nodes beyond: fields changed in place were 1e-5 off.
         return [part for group in groups(self, clusters) for part in _apart(group)]
 
-    digits = finite_difference._PRECISION
+    digits, interval = finite_difference._PRECISION, SubDimension._interval
     OmpIteration._make_clauses, Fusion._apply_heuristics = classmethod(contiguous), lawful
     finite_difference._PRECISION = DIGITS
+    if not configuration["mpi"]:
+        SubDimension._interval = property(_interval)
     try:
         yield
     finally:
         OmpIteration._make_clauses, Fusion._apply_heuristics = clauses, groups
         finite_difference._PRECISION = digits
+        SubDimension._interval = interval
+
+
+def _interval(strip: SubDimension) -> Interval:
+    """Where a strip is, its thickness a number: a compiler then knows how often a short loop runs.
+
+    Of a grid that is cut among processes not all hold a strip, there the thickness is an argument.
+    """
+    first, last = strip.parent.symbolic_min, strip.parent.symbolic_max
+    left, right = (t.value for t in strip.thickness)
+    if right is None:
+        return Interval(first, first + (left - 1))
+    if left is None:
+        return Interval(last - (right - 1), last)
+    return Interval(first + left, last - right)
 
 
 def _apart(clusters) -> list[tuple]:
