@@ -65,6 +65,20 @@ def test_a_point_on_a_node_reads_the_node(interpolation):
     assert np.array_equal(read, values[[22, 10, 50], [35, 50, 10]])
 
 
+@pytest.mark.parametrize("absorb", [10, 0])
+@pytest.mark.parametrize("surface", [False, True])
+def test_points_that_are_on_nodes_along_an_axis_visit_those_alone(surface, absorb):
+    v = np.full((41, 41), 2.0)
+    earth = so.Model(v=v, spacing=10.0, absorb=absorb, free_surface=surface, dtype="float64")
+    points = np.array([[33.3, 20.0], [4.1, 400.0], [399.0, 10.0]])
+    beside = np.vstack([points, [55.5, 55.5]])
+    weights, general = (point_weights(earth, p, "sinc") for p in (points, beside))
+    assert [w.shape[1] for w in weights.weights] == [12, 1]
+    assert [w.shape[1] for w in general.weights] == [12, 12]
+    same, expected = (w.matrix(earth.padded_shape).toarray()[:3] for w in (weights, general))
+    assert np.array_equal(same, expected)
+
+
 def test_a_point_on_a_node_among_others_reads_the_node():
     earth = model()
     values = random(earth.padded_shape)

@@ -109,13 +109,14 @@ def point_weights(
     half_cells = np.zeros(model.ndim, int) if stagger is None else np.array(stagger)
     cells = cells - half_cells / 2
     cells = np.where(np.abs(cells - np.rint(cells)) < ON_NODE, np.rint(cells), cells)
-    # On a node the weight is 1 there and 0 elsewhere: no need to visit the others.
     band = model.medium.band
-    half = 1 if band == 1 and np.all(cells == np.rint(cells)) else HALF_WIDTH[interpolation]
     nodes, weights = [], []
     for axis in range(model.ndim):
+        # On a node the weight is 1 there and 0 elsewhere: no need to visit the others.
+        alone = band == 1 and np.all(cells[:, axis] == np.rint(cells[:, axis]))
+        half = 1 if alone else HALF_WIDTH[interpolation]
         first = np.floor(cells[:, axis]).astype(int) - half + 1
-        node = first[:, None] + np.arange(2 * half)
+        node = first[:, None] + np.arange(1 if alone else 2 * half)
         weight = _kernel(cells[:, axis, None] - node, half, band)
         if model.free_surface and axis == model.ndim - 1:
             first, weight = (
