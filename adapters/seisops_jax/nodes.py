@@ -72,18 +72,17 @@ def eager(*arguments: jax.Array, node: Node) -> list[jax.Array]:
     return [jax.device_put(buffers.copied(r, canonicalize_dtype(r.dtype)), where) for r in results]
 
 
-def staged(*arguments: jax.Array, node: Node) -> list[jax.Array]:
+def staged(context, *arguments, node: Node) -> Sequence:
     """The partials as a call that a compiled function makes back."""
-    outputs = [jax.ShapeDtypeStruct(*output) for output in node.outputs(arguments)]
     # A compiled function runs on threads of its own, which know nothing of the settings it was traced in.
-    settings = current()
+    settings, outputs = current(), context.avals_out
 
-    def call(*arguments: jax.Array) -> list[NDArray]:
+    def call(*arguments: NDArray) -> list[NDArray]:
         with under(settings):
             results = _evaluate(node, arguments)
         return [np.asarray(r, o.dtype) for r, o in zip(results, outputs, strict=True)]
 
-    return jax.pure_callback(call, outputs, *arguments)
+    return shim.called_back(context, call, arguments)
 
 
 def _evaluate(node: Node, arguments: Sequence) -> list[NDArray]:

@@ -163,11 +163,11 @@ def _rematerialised(saveable: Callable, unknown: Sequence[bool], there: Sequence
 pe.partial_eval_jaxpr_custom_rules[value_p] = _rematerialised
 for primitive, value, lowered, jvp, transpose in (
     (value_p, eager, staged, _value_jvp, _value_transpose),
-    (tangent_p, _push, _push, _tangent_jvp, _tangent_transpose),
+    (tangent_p, _push, mlir.lower_fun(_push, multiple_results=True), _tangent_jvp, _tangent_transpose),
 ):
     primitive.def_impl(value)
     primitive.def_abstract_eval(_avals)
-    mlir.register_lowering(primitive, mlir.lower_fun(lowered, multiple_results=True))
+    mlir.register_lowering(primitive, lowered)
     ad.primitive_jvps[primitive] = jvp
     ad.primitive_transposes[primitive] = transpose
     batching.primitive_batchers[primitive] = _batched

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import jax
 from jax.core import ShapedArray, Tracer
+from jax.interpreters import mlir
 from jax.sharding import NamedSharding, PartitionSpec, Sharding
+from numpy.typing import NDArray
 
 try:
     from jax._src.util import weakref_cache_key_types
 except ImportError:
     weakref_cache_key_types = set()
+try:
+    from jax._src.callback import _callback_op_sharding as callback_sharding
+except ImportError:
+    callback_sharding = None
 
 
 def passing(cls: type) -> type:
@@ -37,6 +43,22 @@ def _undivided(a: jax.Array) -> jax.Array:
     """An array whose type does not say that it is divided among devices, as it does where axes are explicit."""
     divided = any(axis is not None for axis in jax.typeof(a).sharding.spec)
     return jax.sharding.reshard(a, PartitionSpec(*[None] * a.ndim)) if divided else a
+
+
+def called_back(context, call: Callable[..., Sequence[NDArray]], arguments: Sequence) -> Sequence:
+    """What a compiled function has of `call`, which gets its arguments as arrays of NumPy.
+
+    ``jax.pure_callback`` puts every argument on a device for it, and takes it from there again.
+    """
+    if callback_sharding is None:
+        outputs = [jax.ShapeDtypeStruct(a.shape, a.dtype) for a in context.avals_out]
+        called = mlir.lower_fun(lambda *a: jax.pure_callback(call, outputs, *a), multiple_results=True)
+        return called(context, *arguments)
+    avals = context.avals_in, context.avals_out
+    where = callback_sharding(context.module_context.axis_context, None, context.avals_out)
+    return mlir.emit_python_callback(
+        context, call, None, list(arguments), *avals, has_side_effect=False, returns_token=False, sharding=where
+    )[0]
 
 
 def concrete(values: Sequence) -> bool:
