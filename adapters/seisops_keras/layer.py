@@ -88,7 +88,7 @@ class Layer(keras.layers.Layer):
     def call(self, x, m=None, **parameters):
         """See the class."""
         self._warn_of_precision(x)
-        return keras.ops.cast(apply(self.op, self._in_precision(x), m, **parameters), self._output_dtype)
+        return _cast(apply(self.op, self._in_precision(x), m, **parameters), self._output_dtype)
 
     def jvp(self, x, dx, m=None, dm=None) -> tuple:
         """``layer(x, m=m)`` and its derivative along `dx` and `dm`: forward mode.
@@ -123,7 +123,7 @@ class Layer(keras.layers.Layer):
         m, dm = ({} if a is None else a if isinstance(a, Mapping) else {"m": a} for a in (m, dm))
         for name in set(dm) - set(m):
             raise ValueError(f"d{name} is a direction of {name} (not given); got shape {tuple(dm[name].shape)}.")
-        return tuple(keras.ops.cast(y, self._output_dtype) for y in jvp(self.op, x, dx, m, dm))
+        return tuple(_cast(y, self._output_dtype) for y in jvp(self.op, x, dx, m, dm))
 
     @property
     def H(self) -> Layer:
@@ -142,8 +142,7 @@ class Layer(keras.layers.Layer):
 
     def _in_precision(self, x):
         """`x` as the operator takes it, so that what comes back is not cut to a lower precision of the input."""
-        floating = keras.backend.is_float_dtype(x.dtype)
-        return keras.ops.cast(x, real_type(self.op.dtype).name) if floating else x
+        return _cast(x, real_type(self.op.dtype).name) if keras.backend.is_float_dtype(x.dtype) else x
 
     def _warn_of_precision(self, x) -> None:
         if keras.backend.standardize_dtype(x.dtype) == "float64" and self.op.dtype in (np.float32, np.complex64):
@@ -179,6 +178,11 @@ class Layer(keras.layers.Layer):
     def from_config(cls, config: dict) -> Layer:
         """The inverse of :meth:`get_config`."""
         return super().from_config({**config, "op": spec.decode(config["op"])})
+
+
+def _cast(x, dtype: str):
+    """`x` in a precision. Keras makes a node, and so a moment, of a cast that changes nothing too."""
+    return x if keras.backend.standardize_dtype(x.dtype) == dtype else keras.ops.cast(x, dtype)
 
 
 def _policy(dtype: Any, op_dtype: np.dtype) -> Any:

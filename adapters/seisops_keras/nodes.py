@@ -9,21 +9,24 @@ import uuid
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 from pylops import LinearOperator
 
-from seisops import compose, config
+from seisops import compose
 from seisops.algebra import describe
 from seisops.bridge import calculus, registry
 from seisops.bridge.calculus import Keeper
 from seisops.bridge.form import Inputs, Partial
 from seisops.bridge.waiting import evaluate, waiting
-from seisops.execution.config import DEFAULT, current
+from seisops.execution.config import DEFAULT, Config, current, under
 from seisops.storage import buffers
 from seisops_keras import shim, spec
+
+from_dlpack = tf.experimental.dlpack.from_dlpack
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Mode:
 def run(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs: Inputs) -> list[tf.Tensor]:
     """The partials at once, or the node of a graph that computes them."""
     if tf.executing_eagerly():
-        return [tf.convert_to_tensor(_Taken(r)) for r in _compute(op, mode, partials, inputs.map(np.asarray))]
+        # Shared, not copied: nobody else has these arrays.
+        return [from_dlpack(r.__dlpack__()) for r in _compute(op, mode, partials, inputs.map(np.asarray))]
     outputs = calculus.outputs(op, partials, inputs)
     flat = inputs.flat()
     call = {
@@ -65,20 +69,26 @@ def run(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs: I
 TOKEN = "seisops_keras.tensorflow (import it in this process)"
 
 
-def _callback(call: bytes, *arrays: NDArray) -> list[NDArray]:
-    call = json.loads(bytes(call))
+def _callback(text: bytes, *arrays: NDArray) -> list[NDArray]:
+    call, partials = _read(text)
     op = _operators.get(call["op"])
     if op is None:
         raise RuntimeError(
             f"This graph was made for {call['name']}, which is not in this process: build the same operator and give "
             "it to seisops_keras.tensorflow.register(op)."
         )
-    partials = tuple(Partial(*p) for p in call["partials"])
     inputs = Inputs.unflat(placed(call["places"], arrays, call["of"]))
     mode = Mode(call["product"], call["keep"], registry.keeper(call["keeper"]))
     # TensorFlow runs nodes on threads of its own, which know nothing of the settings in force where it was traced.
-    with config(**_settings.get(call["settings"], {})):
+    with under(_settings.get(call["settings"], DEFAULT)):
         return _compute(op, mode, partials, inputs)
+
+
+@lru_cache
+def _read(text: bytes) -> tuple[dict, tuple[Partial, ...]]:
+    """What a node says, and the partials in it: the same at every call."""
+    call = json.loads(text)
+    return call, tuple(Partial(*p) for p in call["partials"])
 
 
 shim.enter(TOKEN, _callback)
@@ -106,16 +116,6 @@ def _own(arrays: list[NDArray]) -> list[NDArray]:
     return [buffers.copied(a, a.dtype) for a in arrays]
 
 
-class _Taken:
-    """An array that a tensor may share. A plain one TensorFlow would copy, whoever owns it."""
-
-    def __init__(self, array: NDArray) -> None:
-        self._array = array
-
-    def __array__(self, dtype=None, copy=None) -> NDArray:
-        return self._array
-
-
 def _without_march(partial: Partial, inputs: Inputs) -> float | None:
     """The value of a partial where it needs no march: it is linear in all but m."""
     taken = [getattr(inputs, name) for name in ("x", "y") if name != partial.slot]
@@ -135,7 +135,7 @@ _keys: weakref.WeakKeyDictionary[LinearOperator, str] = weakref.WeakKeyDictionar
 # Of every graph, until the process ends: so long TensorFlow keeps a graph's gradient function, and it the operator.
 _operators: dict[str, LinearOperator] = {}
 # Settings of so.config that graphs were traced in, other than the default ones.
-_settings: dict[str, dict] = {}
+_settings: dict[str, Config] = {}
 
 
 def _key(op: LinearOperator) -> str:
@@ -156,8 +156,8 @@ def _settings_now() -> str:
     if now == DEFAULT:
         return ""
     with _lock:
-        name = next((k for k, known in _settings.items() if known == vars(now)), f"{_process}:{len(_settings)}")
-        _settings[name] = vars(now)
+        name = next((k for k, known in _settings.items() if known == now), f"{_process}:{len(_settings)}")
+        _settings[name] = now
     return name
 
 

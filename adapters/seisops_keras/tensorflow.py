@@ -185,14 +185,18 @@ def _ready(tensor: tf.Tensor, dtype: np.dtype) -> tf.Tensor:
             "tf.autodiff.ForwardAccumulator would take the derivative of this operator to be zero in a tf.function. "
             "Use layer.jvp(x, dx, m, dm) there, or the accumulator in eager mode."
         )
-    return tf.cast(tensor, tf.as_dtype(dtype))
+    return _cast(tensor, tf.as_dtype(dtype))
 
 
 def _back(y: tf.Tensor, given: tf.DType) -> tf.Tensor:
     """The dtype that came in, made complex where the operator makes its input complex."""
     if y.dtype.is_complex and not given.is_complex:
         given = tf.complex128 if given == tf.float64 else tf.complex64
-    return tf.cast(y, given)
+    return _cast(y, given)
+
+
+def _cast(tensor: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    return tensor if tensor.dtype == dtype else tf.cast(tensor, dtype)
 
 
 # ---------------------------------------------------------------------- the function and its gradient

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pylops import LinearOperator
 
-from seisops.algebra import Linearization, SeismicOperator, apply, check_finite, compose, derivative
+from seisops.algebra import Linearization, SeismicOperator, apply, check_finite, derivative
 from seisops.arrays import real_type
 from seisops.bridge.form import FORWARD, PAIR, Inputs, Partial
 from seisops.bridge.parameters import at_model, model_shape, parameters_of
@@ -51,6 +51,7 @@ def evaluate(
     Parameters
     ----------
     op : LinearOperator
+        Composed, see :func:`seisops.compose`.
     partials : sequence of Partial
         All of one set of inputs, so that they can share marches; each takes what it needs.
     inputs : Inputs of arrays
@@ -65,7 +66,6 @@ def evaluate(
     -------
     list of array
     """
-    op = compose(op)
     inputs = inputs.map(np.asarray)
     leads = _leads(op, inputs)
     batch = _batch(leads)
