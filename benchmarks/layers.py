@@ -1,8 +1,10 @@
-"""What a layer adds to its operator: whole calls, interleaved, medians.
+"""What a layer adds to its operator: whole calls, turn by turn.
 
-python benchmarks/layers.py [--repeat 200]
+python benchmarks/layers.py [--repeat 30]
 
-Of the large diagonal operator the last columns say how many copies of its array the difference would pay for.
+The first row is what every framework takes for a call that does nothing: a layer or module of its own, at once or in a
+graph around NumPy. Of the large diagonal operator the last columns say how many copies of its array the difference
+would pay for.
 """
 
 from __future__ import annotations
@@ -59,29 +61,56 @@ def calls(op: pylops.LinearOperator) -> dict[str, Callable[[], object]]:
     }
 
 
-def medians(functions: dict[str, Callable[[], object]], repeat: int) -> dict[str, float]:
-    """Seconds a call, turn by turn, so that a busy moment of the machine meets all."""
+class Same(keras.layers.Layer):
+    """A layer that does nothing."""
+
+    def call(self, x):
+        return x
+
+
+def nothing() -> dict[str, Callable[[], object]]:
+    """What the frameworks take by themselves."""
+    x = np.ones(64, "float32")
+    t, k, j = torch.from_numpy(x), tf.constant(x), jax.numpy.asarray(x)
+    module, layer = torch.nn.Identity(), Same()
+    like = jax.ShapeDtypeStruct(x.shape, x.dtype)
+    graph = tf.function(lambda a: tf.numpy_function(lambda b: b, [a], tf.float32, stateful=False))
+    compiled = jax.jit(lambda a: jax.pure_callback(lambda b: x, like, a))
+    return {
+        "bare": lambda: None,
+        "torch": lambda: module(t),
+        "Keras, eager": lambda: layer(k),
+        "tf.function": lambda: graph(k),
+        "JAX": lambda: jax.block_until_ready(jax.device_put(np.asarray(j))),
+        "jax.jit": lambda: jax.block_until_ready(compiled(j)),
+    }
+
+
+def seconds(functions: dict[str, Callable[[], object]], repeat: int, n: int) -> dict[str, float]:
+    """Seconds a call, `n` calls at a time, the median of turns: a busy moment of the machine meets all."""
     for f in functions.values():
         f(), f()
     times = {name: [] for name in functions}
     for _ in range(repeat):
         for name, f in functions.items():
             start = time.perf_counter()
-            f()
-            times[name].append(time.perf_counter() - start)
+            for _ in range(n):
+                f()
+            times[name].append((time.perf_counter() - start) / n)
     return {name: float(np.median(values)) for name, values in times.items()}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeat", type=int, default=200)
+    parser.add_argument("--repeat", type=int, default=30)
     args = parser.parse_args()
     print(f"torch {torch.__version__}, TensorFlow {tf.__version__}, Keras {keras.__version__}, JAX {jax.__version__}")
     print(f"{'ms a call':22} {'bare':>9}" + "".join(f" {way:>14}" for way in WAYS) + "    (more than bare)")
-    for name, op in operators().items():
-        large = op.shape[1] == LARGE
-        functions = calls(op) | ({"copy": np.ones(LARGE, "float32").copy} if large else {})
-        found = medians(functions, max(args.repeat // 10, 10) if large else args.repeat)
+    products = {"nothing": nothing()} | {name: calls(op) for name, op in operators().items()}
+    for name, functions in products.items():
+        large = "MiB" in name
+        functions |= {"copy": np.ones(LARGE, "float32").copy} if large else {}
+        found = seconds(functions, args.repeat, 1 if large else 20)
         more = {way: found[way] - found["bare"] for way in WAYS}
         print(f"{name:22} {1e3 * found['bare']:9.3f}" + "".join(f" {1e3 * x:+14.3f}" for x in more.values()))
         if large:

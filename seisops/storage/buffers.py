@@ -23,8 +23,9 @@ _lock = threading.Lock()
 def take(shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
     """An aligned array with arbitrary contents, whose memory is reused once nothing refers to it."""
     size = prod(shape) * np.dtype(dtype).itemsize
-    raw = _reused(_room(size))
-    return np.asarray(_Block(_aligned(_room(size)) if raw is None else raw))[:size].view(dtype).reshape(shape)
+    room = _room(size)
+    raw = _reused(room)
+    return np.asarray(_Block(_aligned(room) if raw is None else raw))[:size].view(dtype).reshape(shape)
 
 
 def aligned(array: NDArray, dtype: np.dtype) -> NDArray:
