@@ -41,8 +41,10 @@ class Mode:
 def run(op: LinearOperator, mode: Mode, partials: tuple[Partial, ...], inputs: Inputs) -> list[tf.Tensor]:
     """The partials at once, or the node of a graph that computes them."""
     if tf.executing_eagerly():
-        # Shared, not copied: nobody else has these arrays.
-        return [from_dlpack(r.__dlpack__()) for r in _compute(op, mode, partials, inputs.map(np.asarray))]
+        # Shared, not copied: nobody else has these arrays. Of a tensor in any other than aligned memory TensorFlow ends
+        # the process.
+        results = _compute(op, mode, partials, inputs.map(np.asarray))
+        return [from_dlpack(buffers.aligned(r, r.dtype).__dlpack__()) for r in results]
     outputs = calculus.outputs(op, partials, inputs)
     flat = inputs.flat()
     call = {

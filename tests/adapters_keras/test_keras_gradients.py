@@ -316,3 +316,17 @@ def test_forward_accumulator_is_right_or_raises(double, near):
     # TensorFlow fails to build this graph, and then to build its error.
     with pytest.raises(TypeError, match="InternalError"), tf.autodiff.ForwardAccumulator(m, dm):
         tf.function(lambda m: layer(x, m=m))(m)
+
+
+def test_gradients_that_need_no_product_are_in_aligned_memory():
+    """In any other TensorFlow's vector instructions end the process."""
+    layer = Layer(pylops.MatrixMult(np.ones((3, 5))))
+    found = []
+    for _ in range(20):
+        x = tf.ones(5, tf.float64)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = layer(x)
+        found.append(tape.gradient(y, x, tf.zeros(3, tf.float64)))
+    assert all(not np.any(g) for g in found)
+    assert not any(np.asarray(memoryview(g)).__array_interface__["data"][0] % 64 for g in found)
