@@ -4,29 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import jax
-import jax.numpy as jnp
+from keras.ops import zeros_like
 from seisops_jax import apply
 from seisops_jax.check import FRAMEWORKS as OF_JAX
+from seisops_jax.check import TRANSFORMS
+
+from seisops_keras.functional import forward_mode, layer_jvp, own_cells
 
 __all__ = ["FRAMEWORKS", "apply", "jvp", "own_cells"]
 
-
-def jvp(op, x, dx, m=None, dm=None):
-    """``apply(op, x, **m)`` and its derivative along `dx` and `dm`, None standing for zero."""
-    m, dm = m or {}, dm or {}
-    dx = jnp.zeros_like(x) if dx is None else dx
-    tangents = dx, {name: dm[name] if name in dm else jnp.zeros_like(a) for name, a in m.items()}
-    return jax.jvp(lambda x, m: apply(op, x, **m), (x, m), tangents)
-
-
-def _jvp(layer, x, dx, m, dm):
-    return layer.jvp(x, dx, m, dm)[1]
-
-
-FRAMEWORKS = {mode: replace(framework, jvp=_jvp) for mode, framework in OF_JAX.items()}
-
-
-def own_cells(layer, x, y, kept):
-    """None: ``seisops_jax.check`` tries what JAX asks of a layer."""
-    return ()
+jvp = forward_mode(apply, TRANSFORMS.jvp, zeros_like)
+FRAMEWORKS = {mode: replace(framework, jvp=layer_jvp) for mode, framework in OF_JAX.items()}
