@@ -223,6 +223,7 @@ def test_two_threads_share_an_operator():
 
 
 TASKS = """
+import time
 import numpy as np, seisops as so
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextvars import copy_context
@@ -237,9 +238,19 @@ def products(executor=None):
     with so.config(**own):
         return J.H @ (w.F @ w.q), so.fwi(w.F, w.q, w.d)[1]
 
-def threads():
-    with ThreadPoolExecutor(2) as pool, so.config(executor=pool):
+def threads(workers=2, known=set):
+    with ThreadPoolExecutor(workers) as pool, so.config(executor=pool):
+        pool._threads = known()
         return [f.result() for f in [pool.submit(copy_context().run, products) for _ in range(3)]]
+
+class Late(set):
+    def add(self, thread):
+        time.sleep(0.5)
+        super().add(thread)
+
+def new_threads():
+    # A thread may be at its first task before the pool has counted it in.
+    return threads(1, Late)
 
 def processes():
     with ProcessPoolExecutor(2, mp_context=get_context("fork")) as pool, so.config(executor=pool):
@@ -263,7 +274,7 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("kind", ["threads", "processes", "dask"])
+@pytest.mark.parametrize("kind", ["threads", "new_threads", "processes", "dask"])
 def test_tasks_of_the_pool_that_runs_the_shots(kind):
     """Workers that are all busy with tasks would wait for the shots of these for ever; so they run them themselves."""
     path = os.pathsep.join(p for p in sys.path if p)

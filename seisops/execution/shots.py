@@ -98,7 +98,9 @@ def _works_for(executor: Executor) -> bool:
         # A process that was forked: it has the executor, but none of its threads.
         return True
     if isinstance(executor, ThreadPoolExecutor):
-        return threading.current_thread() in executor._threads
+        # Held until a thread that has begun is counted in: it may be here before.
+        with executor._shutdown_lock:
+            return threading.current_thread() in executor._threads
     return hasattr(executor, "_client") and _in_a_task_of_dask()
 
 
