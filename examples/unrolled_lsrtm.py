@@ -47,6 +47,8 @@ class Block(nn.Module):
         # At first a block takes a plain gradient step.
         nn.init.zeros_(self.convs[-1].weight)
         nn.init.zeros_(self.convs[-1].bias)
+        # Convolutions on cores take half the time where the channels of a cell lie side by side.
+        self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor) -> Tensor:
         convs = iter(self.convs)
