@@ -13,7 +13,7 @@ import numpy as np
 import pylops
 
 import seisops as so
-from seisops.scene import parser, relative_error, save
+from seisops.scene import draw_in_files, parser, relative_error, save
 
 WRT = ("v", "rho")
 SPACING, V0, RHO0 = 10.0, 2.0, 2.0
@@ -37,7 +37,7 @@ def crosstalk(image: np.ndarray, spots: np.ndarray) -> tuple[float, float]:
 
 
 def main() -> None:
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
     reading = parser(__doc__, shots=8, iterations=30)
     reading.set_defaults(cells=(61, 61))
     args = reading.parse_args()

@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import seisops as so
-from seisops.scene import minimised, parser, save, wells
+from seisops.scene import draw_in_files, minimised, parser, save, wells
 
 # Changes of vp do less to the data, so that their unknowns do more to vp.
 WEIGHT = np.array([2.0, 1.0])[:, None, None]
@@ -18,7 +18,7 @@ BANDS = {"7 Hz": 0.007, "14 Hz": 0.014}
 
 
 def main() -> None:
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
     reading = parser(__doc__, shots=10, iterations=15)
     reading.set_defaults(cells=(61, 61))
     args = reading.parse_args()

@@ -12,7 +12,7 @@ from seisops_torch import Layer
 from tqdm import trange
 
 import seisops as so
-from seisops.scene import parser, save, wells
+from seisops.scene import draw_in_files, parser, save, wells
 
 
 class Earth(torch.nn.Module):
@@ -49,7 +49,7 @@ class Earth(torch.nn.Module):
 
 
 def main() -> None:
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
     reading = parser(__doc__, shots=10, iterations=80)
     reading.set_defaults(cells=(61, 61))
     args = reading.parse_args()

@@ -10,11 +10,11 @@ import numpy as np
 import pylops
 
 import seisops as so
-from seisops.scene import arguments, relative_error, save, scene
+from seisops.scene import arguments, draw_in_files, relative_error, save, scene
 
 
 def main() -> None:
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
     args = arguments(__doc__, shots=1, iterations=30)
     s = scene(args, smoothing=100.0)
     model = s.model(s.v0)

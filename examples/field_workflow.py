@@ -14,7 +14,7 @@ from scipy.ndimage import gaussian_laplace
 from tqdm import tqdm
 
 import seisops as so
-from seisops.scene import save, scene
+from seisops.scene import draw_in_files, save, scene
 
 
 def arguments() -> argparse.Namespace:
@@ -55,7 +55,7 @@ def mute(record: np.ndarray, offset: np.ndarray, time: np.ndarray, v: float, f0:
 
 
 def main() -> None:
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
     args = arguments()
     args.output.mkdir(parents=True, exist_ok=True)
     s = scene(args, smoothing=40.0)

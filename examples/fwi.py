@@ -9,11 +9,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import seisops as so
-from seisops.scene import arguments, minimised, relative_error, save, scene
+from seisops.scene import arguments, draw_in_files, minimised, relative_error, save, scene
 
 
 def main() -> None:
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
     args = arguments(__doc__, shots=12, iterations=12)
     s = scene(args, smoothing=130.0)
     F, F0 = s.operators(s.v), s.operators(s.v0)

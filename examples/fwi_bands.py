@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import seisops as so
-from seisops.scene import minimised, parser, relative_error, save, scene
+from seisops.scene import draw_in_files, minimised, parser, relative_error, save, scene
 
 
 def smoother(v: np.ndarray, sigma: float, free: np.ndarray) -> np.ndarray:
@@ -32,7 +32,7 @@ def survey(s, receivers: int, duration: float) -> None:
 
 
 def main() -> None:
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
     line = parser(__doc__, shots=12, iterations=10)
     line.add_argument("--start", help="dataset of the starting model in an HDF5 file; the smoothed model by default")
     line.add_argument("--receivers", type=int, default=160)

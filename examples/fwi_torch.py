@@ -12,11 +12,11 @@ from seisops_torch import Layer, VelocityModel
 from tqdm import trange
 
 import seisops as so
-from seisops.scene import arguments, relative_error, save, scene
+from seisops.scene import arguments, draw_in_files, relative_error, save, scene
 
 
 def main() -> None:
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
     args = arguments(__doc__, shots=12, iterations=15)
     s = scene(args, smoothing=130.0)
     F, F0 = s.operators(s.v), s.operators(s.v0)

@@ -10,13 +10,13 @@ import numpy as np
 from tqdm import tqdm
 
 import seisops as so
-from seisops.scene import arguments, save, scene
+from seisops.scene import arguments, draw_in_files, save, scene
 
 FACTORS = {"8 % too slow": 0.92, "right": 1.0, "8 % too fast": 1.08}
 
 
 def main() -> None:
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
     args = arguments(__doc__, shots=24, iterations=0)
     s = scene(args, smoothing=60.0)
     F, F0 = s.operators(s.v), s.operators(s.v0)

@@ -15,7 +15,7 @@ from pylops.optimization.cls_sparsity import FISTA
 from tqdm import tqdm
 
 import seisops as so
-from seisops.scene import arguments, relative_error, save, scene
+from seisops.scene import arguments, draw_in_files, relative_error, save, scene
 
 
 class Progress(Callbacks):
@@ -50,7 +50,7 @@ def largest_eigenvalue(J, iterations: int = 5) -> float:
 
 
 def main() -> None:
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
     args = arguments(__doc__, shots=8, iterations=12)
     s = scene(args, smoothing=40.0)
     F, F0 = s.operators(s.v), s.operators(s.v0)

@@ -13,14 +13,14 @@ import pylops
 from tqdm import tqdm
 
 import seisops as so
-from seisops.scene import parser, relative_error, save, scene
+from seisops.scene import draw_in_files, parser, relative_error, save, scene
 
 # Of CGLS, on the shots of one pass.
 INNER = 3
 
 
 def main() -> None:
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
     line = parser(__doc__, shots=24, iterations=20)
     line.add_argument("--encoded", type=int, default=2, help="encoded shots of a pass")
     args = line.parse_args()

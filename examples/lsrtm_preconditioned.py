@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 import seisops as so
 from seisops import preconditioners as pre
-from seisops.scene import arguments, relative_error, save, scene
+from seisops.scene import arguments, draw_in_files, relative_error, save, scene
 
 
 class Progress(Callbacks):
@@ -37,7 +37,7 @@ class Progress(Callbacks):
 
 
 def main() -> None:
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
     args = arguments(__doc__, shots=8, iterations=20)
     s = scene(args, smoothing=40.0)
     F = s.operators(s.v0)

@@ -20,7 +20,7 @@ from scipy.signal import fftconvolve
 from skimage.metrics import structural_similarity
 
 import seisops as so
-from seisops.scene import relative_error, save
+from seisops.scene import draw_in_files, relative_error, save
 
 SHAPE, SPACING, F0 = (200, 100), 10.0, 0.018
 # The norm of J.H J is about this for all sections, a perturbation has about this size in s²/km², and a first gradient
@@ -173,7 +173,7 @@ def compare(description: str, weights: Path, picture: str, load: Callable[[Path]
     parser.add_argument("--held-out", type=int, default=1, help="sections to compare on")
     parser.add_argument("--output", type=Path, default=Path("pictures"))
     args = parser.parse_args()
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
     image = load(args.weights)
 
     def methods(r: Record) -> dict[str, np.ndarray]:
@@ -192,7 +192,7 @@ def main() -> None:
     parser.add_argument("--iterations", type=int, default=20)
     parser.add_argument("--output", type=Path, default=Path("pictures"))
     args = parser.parse_args()
-    plt.switch_backend("Agg")
+    draw_in_files()
     r = record(args.seed)
     print(r.J, r.J.model, sep="\n")
 

@@ -18,7 +18,7 @@ from seisops.physics.medium import staggered_step
 from seisops.physics.ports import added, assigned, ported
 from seisops.physics.steps import Receiver, Source
 from seisops.physics.terms import Difference, Field, Times
-from seisops.scene import minimised, parser, relative_error, save
+from seisops.scene import draw_in_files, minimised, parser, relative_error, save
 
 C = 0.299792458  # m/ns
 Z0 = 0.376730314  # the impedance of free space, V/mA: that times mS/m is 1/m
@@ -100,7 +100,7 @@ def check() -> None:
 
 
 def main() -> None:
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
     reading = parser(__doc__, shots=12, iterations=25)
     reading.set_defaults(cells=(61, 61))
     args = reading.parse_args()

@@ -22,7 +22,7 @@ from torch.nn.functional import avg_pool2d, interpolate, leaky_relu
 from tqdm import tqdm
 
 import seisops as so
-from seisops.scene import relative_error, save
+from seisops.scene import draw_in_files, relative_error, save
 
 SHAPE, SPACING, F0 = (64, 48), 15.0, 0.015
 
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=8, help="ten times them without E")
     parser.add_argument("--output", type=Path, default=Path("pictures"))
     args = parser.parse_args()
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
     torch.manual_seed(0)
 
     v, v0 = earth()

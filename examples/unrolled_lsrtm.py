@@ -28,7 +28,7 @@ from torch.nn.functional import avg_pool2d, interpolate, leaky_relu
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 from tqdm import tqdm
 
-from seisops.scene import save
+from seisops.scene import draw_in_files, save
 
 WEIGHTS = Path(noisy_records.__file__).with_name("unrolled_lsrtm.npz")
 CHANNELS = (24, 32, 48)
@@ -249,7 +249,7 @@ def draw_training(axes, blocks: list[float], streamed: list[float]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--train", action="store_true", help="make the weights anew, in about an hour on two cores")
-    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="file that is read, or made by --train")
+    parser.add_argument("--weights", type=Path, help="file to read, or that --train makes, in --output")
     parser.add_argument("--iterations", type=int, default=5, help="blocks of a network to train")
     parser.add_argument("--channels", type=int, nargs=3, default=CHANNELS, help="of its blocks, on each scale")
     parser.add_argument("--models", type=int, default=500, help="to train block after block on")
@@ -260,17 +260,19 @@ def main() -> None:
     parser.add_argument("--section", type=Path, help="velocities of another kind, at the first noise: .npy, .h5, SEG-Y")
     parser.add_argument("--output", type=Path, default=Path("pictures"))
     args = parser.parse_args()
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
 
     if args.train:
-        args.weights.parent.mkdir(parents=True, exist_ok=True)
+        weights = args.weights or args.output / WEIGHTS.name
+        weights.parent.mkdir(parents=True, exist_ok=True)
         network, *errors = train(args.iterations, tuple(args.channels), args.models, args.epochs, args.streamed)
-        network.save(args.weights)
+        network.save(weights)
+        print(f"weights: {weights}")
         figure, axes = plt.subplots(1, 2, figsize=(11, 3.5), sharey=True, layout="constrained")
         draw_training(axes, *errors)
         save(figure, args, "unrolled_training.png")
     else:
-        network = Unrolled.load(args.weights)
+        network = Unrolled.load(args.weights or WEIGHTS)
     torch.set_num_threads(2)
 
     def methods(r: Record) -> dict[str, np.ndarray]:

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 import seisops as so
-from seisops.scene import minimised, relative_error, save
+from seisops.scene import draw_in_files, minimised, relative_error, save
 
 SPACING, F0 = 15.0, 0.015
 # Knots of the change along x and z, from coarse to fine, and the price of a change that is not everywhere the same.
@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--offsets", type=int, default=10, help="largest half offset, in cells")
     parser.add_argument("--output", type=Path, default=Path("pictures"))
     args = parser.parse_args()
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
 
     v, start, dm = earth(tuple(args.cells))
     J = survey(v, args.shots)

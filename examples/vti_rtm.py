@@ -11,7 +11,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 import seisops as so
-from seisops.scene import arguments, save, scene
+from seisops.scene import arguments, draw_in_files, save, scene
 
 
 def correlation(image: np.ndarray, dm: np.ndarray) -> float:
@@ -25,7 +25,7 @@ def sharp(image: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-    plt.switch_backend("Agg")  # a picture in a file needs no display
+    draw_in_files()
     args = arguments(__doc__, shots=16, iterations=0)
     s = scene(args, smoothing=60.0)
     # Shale from below the water on: none in the water, where sources and receivers are.

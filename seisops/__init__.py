@@ -1,5 +1,6 @@
 """Seismic modelling and inversion as linear algebra."""
 
+from seisops import _pylops as _pylops
 from seisops import algebra, checks, imaging, models, physics, plot, segy, storage, wavelets
 from seisops.algebra import Jacobian, compose, no_fusion
 from seisops.execution.config import config

@@ -170,6 +170,14 @@ def relative_error(x: np.ndarray, true: np.ndarray) -> float:
     return float(np.linalg.norm(np.ravel(x) - np.ravel(true)) / np.linalg.norm(true))
 
 
+def draw_in_files() -> None:
+    """Have pictures drawn without a display, in letters for the width of a page."""
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("Agg")
+    plt.rc("font", size=16)
+
+
 def save(figure, args: argparse.Namespace, name: str) -> None:
     """Write the picture and say where."""
     args.output.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,8 @@
 """Pictures show what they are given, where it is."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from zoo import world
@@ -14,6 +17,17 @@ def headless():
     plt.switch_backend("Agg")
     yield
     plt.close("all")
+
+
+def test_importing_leaves_the_settings_of_matplotlib():
+    lines = [
+        "import matplotlib",
+        "before = dict.copy(matplotlib.rcParams)",
+        "import seisops",
+        "print([k for k, x in before.items() if k != 'backend' and x != dict.__getitem__(matplotlib.rcParams, k)])",
+    ]
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", "\n".join(lines)], capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
 
 
 def test_sections_are_in_kilometres_with_depth_downwards():
