@@ -100,6 +100,18 @@ def test_a_compiler_knows_how_wide_strips_are():
     assert not [p.name for found in marches for p in found.parameters if "tkn" in p.name]
 
 
+@pytest.mark.parametrize("x, known", [([103.0, 58.0], True), ([100.0, 58.0], False)], ids=["off", "on nodes"])
+def test_a_compiler_knows_how_many_nodes_a_point_has(x, known):
+    model = so.Model(v=np.full((25, 21), 2.0), spacing=10.0, absorb=0, space_order=6, dtype="float64")
+    at = so.Geometry([[x]], dt=2.0, t=20.0)
+    A = so.modeling(model, at, at)
+    A @ random(A.dims)
+    marches = [found for spec, found in kernels._kernels.items() if spec.source == A.factors[-1].op._couplings[0]]
+    sizes = {p.name for found in marches for p in found.parameters if re.search(r"_k\d+_M", p.name)}
+    assert marches
+    assert bool(sizes) != known
+
+
 ONE_SHOT = """
 import warnings
 import numpy as np

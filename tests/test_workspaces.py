@@ -68,6 +68,17 @@ def test_bytes_are_those_of_the_arrays(fresh):
         assert space.nbytes < 4 * space.waves["u"].nbytes + module.OBJECTS
 
 
+def test_a_march_holds_the_levels_that_it_reads(fresh):
+    march((25, 21))
+    assert {len(space.waves["u"]) for space in idle(fresh)} == {2}
+    model = so.Model(v=np.full((25, 21), 2.0), spacing=10.0, dtype="float64")
+    at = so.Geometry([[[100.0, 100.0]]], dt=2.0, t=60.0)
+    F = so.modeling(model, at, at)
+    _ = F.jacobian(np.ones(F.dims)) @ np.ones(model.shape)
+    # A second difference in time has a third.
+    assert sorted(len(space.waves["u"]) for space in idle(fresh)) == [2, 2, 2, 3]
+
+
 def test_a_march_that_is_collected_while_another_gives_back_does_not_wait_for_it(fresh):
     march((25, 21))
     spec, model = next(iter(fresh.idle))[0], so.Model(v=np.full((25, 21), 2.0), spacing=10.0, dtype="float64")

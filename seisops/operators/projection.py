@@ -30,6 +30,7 @@ from seisops.operators.survey_operator import (
     wavefield_shape,
 )
 from seisops.physics.steps import Receiver
+from seisops.propagators import domain
 from seisops.propagators.couplings import Points
 from seisops.propagators.marching import Term
 from seisops.propagators.points import HALF_WIDTH, PointWeights, point_weights
@@ -202,9 +203,9 @@ class Projection(SurveyOperator):
     # --- as one end of a propagation
 
     @cached_property
-    def _coupling(self) -> Points:
-        ports = tuple(port for port, _ in self._weights[0])
-        return Points(port=ports[0]) if len(ports) == 1 else Points(components=ports)
+    def _couplings(self) -> list[Points]:
+        """Those of all shots."""
+        return [_coupling(*zip(*groups, strict=True)) for groups in self._weights]
 
     @cached_property
     def _filters(self) -> dict[str, list]:
@@ -221,7 +222,7 @@ class Projection(SurveyOperator):
                 for f, x in zip(self._filters[end], parts, strict=True)
             ]
             given["series"] = np.hstack(series) if self._several else series[0]
-        return Term(self._coupling, given, points)
+        return Term(self._couplings[i], given, points)
 
     def shots(self, x: NDArray) -> list[NDArray]:
         """What every shot injects."""
@@ -239,3 +240,9 @@ class Projection(SurveyOperator):
     def collector(self) -> Collected:
         """Takes the data of one shot after the other."""
         return Collected(self._join)
+
+
+def _coupling(ports: tuple[str, ...], groups: tuple[PointWeights, ...]) -> Points:
+    # Ranks have parts of rows.
+    length = min(points.whole for points in groups) if domain.ranks() == 1 else 0
+    return Points(port=ports[0], length=length) if len(ports) == 1 else Points(components=ports, length=length)

@@ -84,7 +84,10 @@ class Side(SubDomain):
 
 @dataclass(frozen=True, eq=False)
 class Levels:
-    """A field in a march: now, a step ahead and a step behind, and what scales all that is added to it or read."""
+    """A field in a march: now, a step ahead and a step behind, and what scales all that is added to it or read.
+
+    Of two levels none is behind once the one ahead is made.
+    """
 
     now: object
     ahead: object
@@ -112,10 +115,14 @@ class Functions:
         Of the differences.
     adjoint : bool
         March backwards in time.
+    levels : {2, 3}
+        Of a field of second order. Of two the step ahead takes the place of the one behind, node by node.
     """
 
-    def __init__(self, scheme: Scheme, grid: Grid, sides, *, absorb: int, order: int, adjoint: bool) -> None:
-        self.scheme, self.grid, self.order, self.adjoint = scheme, grid, order, adjoint
+    def __init__(
+        self, scheme: Scheme, grid: Grid, sides, *, absorb: int, order: int, adjoint: bool, levels: int
+    ) -> None:  # fmt: skip
+        self.scheme, self.grid, self.order, self.adjoint, self.held = scheme, grid, order, adjoint, levels
         self._reach = order, halo(grid.shape_local, order)
         self.fields = {f.name: self._field(f) for f in scheme.fields}
         self.coefficients = {name: self._coefficient(name) for name in scheme.coefficients}
@@ -141,7 +148,7 @@ class Functions:
 
     def _field(self, f) -> Function:
         if f.second:
-            return TimeFunction(name=f.name, grid=self.grid, time_order=2, space_order=self._reach)
+            return TimeFunction(name=f.name, grid=self.grid, time_order=self.held - 1, space_order=self._reach)
         return Function(name=f.name, grid=self.grid, space_order=self._reach)
 
     def _coefficient(self, name: str) -> Function:
@@ -160,6 +167,8 @@ class Functions:
         if not field.second:
             return Levels(u, u, u, 1)
         ahead, behind = (u.backward, u.forward) if self.adjoint else (u.forward, u.backward)
+        if self.held == 2:
+            behind = None
         # h²/M is what a kernel is given of an inertia.
         return Levels(u, ahead, behind, self.coefficients[field.inertia] if field.inertia else 1)
 
@@ -230,7 +239,8 @@ class Functions:
         if self.scheme.field(stage.target).second:
             if begun:
                 return Inc(u.ahead, u.scale * added, **where)
-            return Eq(u.ahead, 2 * u.now - u.behind + u.scale * added, **where)
+            behind = u.ahead if u.behind is None else u.behind
+            return Eq(u.ahead, 2 * u.now - behind + u.scale * added, **where)
         if not any(self.fields[name].is_TimeFunction for name in stage.reads):
             # Devito would take out of the loop over time what names no time.
             time, space = self.grid.time_dim, self.grid.dimensions

@@ -61,6 +61,11 @@ class KernelSpec:
         return self._hash
 
     @property
+    def levels(self) -> int:
+        """Levels of a field of second order: now and ahead, and the one behind where that is read too."""
+        return 3 if any(c.behind for c in (self.source, *self.measures)) else 2
+
+    @property
     def reach(self) -> int:
         """Nodes that a part of a grid needs of its neighbours."""
         return max([self.space_order, *(2 * c.cells for c in (self.source, *self.measures) if isinstance(c, Offsets))])
@@ -75,8 +80,9 @@ class FieldSet:
 
     def __init__(self, spec: KernelSpec, grid: Grid) -> None:
         self.physics = Functions(
-            spec.scheme, grid, spec.sides, absorb=spec.absorb, order=spec.space_order, adjoint=spec.adjoint
-        )
+            spec.scheme, grid, spec.sides, absorb=spec.absorb, order=spec.space_order, adjoint=spec.adjoint,
+            levels=spec.levels,
+        )  # fmt: skip
         self.source = spec.source.fields("src", grid, STEPS)
         self.measures = [c.fields(f"rec{i}", grid, STEPS) for i, c in enumerate(spec.measures)]
 

@@ -153,7 +153,7 @@ class Marching:
     def levels(self, port: str, step: int) -> tuple[NDArray, NDArray]:
         """The wavefield of second order at a port in a step of the block that has run, and that behind it."""
         u = self.space.levels(port)
-        return u[step % 3], u[(step + (1 if self.adjoint else -1)) % 3]
+        return u[step % len(u)], u[(step + (1 if self.adjoint else -1)) % len(u)]
 
     def results(self) -> list[NDArray]:
         """What every measure saw; None for what went into a history."""

@@ -51,6 +51,12 @@ class PointWeights:
         pairs = zip(self.nodes.T, self.weights, strict=True)
         return tuple((buffers.aligned(first, first.dtype), buffers.aligned(w, w.dtype)) for first, w in pairs)
 
+    @property
+    def whole(self) -> int:
+        """Nodes of the rows where those of all axes are whole windows of a sinc, and 0 where some are not."""
+        length = 2 * HALF_WIDTH["sinc"]
+        return length if all(w.shape[1] == length for w in self.weights) else 0
+
     @cached_property
     def series(self) -> int:
         """How many series there are at least, of this group and of others."""

@@ -70,8 +70,8 @@ class Workspace:
         physics, scheme = self.fields.physics, spec.scheme
         self.waves = {f.name: view(physics.fields[f.name]) for f in scheme.fields if f.strip is None}
         self.zeroed = [view(f) for f in physics.fields.values()]
-        # Of three levels in turn, those a block of a multiple of three steps begins with, in either direction.
-        self._moving = [u[i] for name, u in self.waves.items() if name in scheme.second for i in (0, 2)]
+        # Of levels in turn, those a block of a multiple of as many steps begins with, in either direction.
+        self._moving = [u[i] for name, u in self.waves.items() if name in scheme.second for i in (0, -1)]
         self._moving += [u for name, u in self.waves.items() if name not in scheme.second]
         self._moving += [
             physics.fields[f.name].data.view(np.ndarray)[side.within(self.shape, self.part)]

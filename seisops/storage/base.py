@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# Steps that are read and written at once, a multiple of the 3 levels of the wavefield: few enough to weigh little,
+# Steps that are read and written at once, a multiple of the 2 or 3 levels of the wavefield: few enough to weigh little,
 # enough to hide the cost of a call.
 BLOCK = 18
 

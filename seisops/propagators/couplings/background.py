@@ -25,6 +25,10 @@ class Background(Coupling):
     payload = "background"
 
     @property
+    def behind(self):
+        return any(second for _, second in self.kept)
+
+    @property
     def ports(self):
         return tuple(name for name, _ in self.kept)
 

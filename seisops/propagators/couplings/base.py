@@ -61,11 +61,17 @@ class Coupling(ABC):
         Which of its fields carries the values in or out.
     additive : bool
         Whether steps add to the payload.
+    behind : bool
+        Whether it reads the step behind of a field of second order, which a kernel then keeps beside the step ahead.
     """
 
     port: str = field(default="p", kw_only=True)
     payload: ClassVar[str]
     additive: ClassVar[bool] = False
+
+    @property
+    def behind(self) -> bool:
+        return False
 
     @property
     def ports(self) -> tuple[str, ...]:

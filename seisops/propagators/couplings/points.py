@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import prod
 
 import numpy as np
-from devito import DefaultDimension, Dimension, Eq, Function, Grid, Inc, TimeFunction
+from devito import CustomDimension, DefaultDimension, Dimension, Eq, Function, Grid, Inc, TimeFunction
 from numpy.typing import NDArray
 
 from seisops.propagators.couplings.base import Coupling, Equations, Port
@@ -16,7 +16,7 @@ from seisops.propagators.points import PointWeights
 
 @dataclass(frozen=True)
 class Points(Coupling):
-    """Points with precomputed weights; how many, and of how many nodes each, the arrays say that a kernel is given.
+    """Points with precomputed weights; how many there are, the arrays say that a kernel is given.
 
     Devito's own sparse functions ask of every node whether it is in the grid, which takes five times as long as adding
     it up; here all nodes are in the grid.
@@ -25,9 +25,12 @@ class Points(Coupling):
     ----------
     components : tuple of str
         Of several ports, the port of every group of points, whose rows in the series are an array of their own.
+    length : int
+        Nodes along every axis, so that a compiler knows how often the loops over them run; 0 where the arrays say.
     """
 
     components: tuple[str, ...] = ()
+    length: int = 0
     payload = "series"
 
     @property
@@ -52,15 +55,20 @@ class Points(Coupling):
                 name=f"{tag}_row{group}", dimensions=(point,), shape=(1,), dtype=np.int32, space_order=0
             )
         for axis in range(grid.dim):
-            along = DefaultDimension(name=f"{tag}_k{group}{axis}", default_value=1)
+            along = self._along(f"{tag}_k{group}{axis}")
             found[f"node{group}{axis}"] = Function(
                 name=f"{tag}_node{group}{axis}", dimensions=(point,), shape=(1,), dtype=np.int32, space_order=0
             )
             found[f"weight{group}{axis}"] = Function(
-                name=f"{tag}_weight{group}{axis}", dimensions=(point, along), shape=(1, 1), dtype=grid.dtype,
-                space_order=0,
+                name=f"{tag}_weight{group}{axis}", dimensions=(point, along), shape=(1, self.length or 1),
+                dtype=grid.dtype, space_order=0,
             )  # fmt: skip
         return found
+
+    def _along(self, name: str) -> Dimension:
+        if not self.length:
+            return DefaultDimension(name=name, default_value=1)
+        return CustomDimension(name, symbolic_min=0, symbolic_max=self.length - 1, symbolic_size=self.length)
 
     def given(self, groups: tuple[PointWeights, ...]) -> dict[str, NDArray]:
         """What a kernel takes of points besides their series."""
