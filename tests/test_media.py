@@ -450,6 +450,14 @@ def test_derivatives_in_3d(name):
     assert_slopes(lambda p: w.F.at(**w.at(p)) @ w.q, J, w.stacked, dm=w.dp)
 
 
+@media(SOLIDS_3D, short=[])
+def test_derivatives_in_3d_with_a_layer(name):
+    w = World(SOLIDS_3D[name])
+    J = w.F.jacobian(w.q, wrt=w.wrt)
+    assert_adjoint(J)
+    assert_slopes(lambda p: w.F.at(**w.at(p)) @ w.q, J, w.stacked, dm=w.dp)
+
+
 @two
 def test_adjoint_in_single_precision(name):
     w = World(replace(EARTHS[name], dtype="float32", absorb=0))
