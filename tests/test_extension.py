@@ -70,7 +70,22 @@ class Relaxing(Medium):
         return leapfrog_step(spacing, order)
 
 
-MEDIA = {"with density": (WithDensity(), "b"), "relaxing": (Relaxing(), "g")}
+@dataclass(frozen=True)
+class Skew(Relaxing):
+    r"""Sound that is coupled across its axes: layers of both meet in a memory of one that the other reads."""
+
+    coefficients: ClassVar = {"m": "m", "c": "g/4"}
+    speed: ClassVar = "sqrt(1.5/m)"
+
+    def scheme(self, ndim):
+        u = Field("u", (0,) * ndim, inertia="m")
+        total = sum(Difference(a, degree=2)(u.value) for a in range(ndim))
+        for a, b in ((0, 1), (1, 0)):
+            total = total + Difference(a)(Times("c")(Difference(b)(u.value)))
+        return Scheme((u,), (Stage("u", total.terms), Source("p", "u"), Receiver("p", "u")))
+
+
+MEDIA = {"with density": (WithDensity(), "b"), "relaxing": (Relaxing(), "g"), "skew": (Skew(), "g")}
 
 
 class World:

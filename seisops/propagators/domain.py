@@ -19,8 +19,8 @@ from devito.mpi import MPI, devito_mpi_init
 from numpy.typing import NDArray
 
 from seisops.model import Model
-from seisops.propagators.equations import strip_cells
 from seisops.propagators.points import PointWeights
+from seisops.propagators.strips import strip_cells
 
 T = TypeVar("T")
 

@@ -9,11 +9,11 @@ A transpose marches backwards, where the level ahead is the one before in time. 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 
-from devito import Derivative, Eq, Function, Grid, Inc, SubDimension, SubDomain, TimeFunction
+from devito import Derivative, Eq, Function, Grid, Inc, TimeFunction
 
 from seisops.physics.layer import profile
 from seisops.physics.scheme import Scheme
@@ -22,64 +22,7 @@ from seisops.physics.steps import Port, Receiver, Source, Stage
 from seisops.physics.surface import edge
 from seisops.physics.terms import ZERO, Difference, Field, Operation, Term
 from seisops.propagators.loops import arranged, runs, turns
-
-# Cells that the widest vector instructions take at once; the rest of a strip would go cell by cell.
-VECTOR = 16
-
-
-def depth(scheme: Scheme, axis: int) -> int:
-    """How many differences along `axis` a stage of its layer takes of one another."""
-    terms = (t for stage in scheme.stages if stage.strip == axis for t in stage.terms)
-    return max([1, *(sum(isinstance(o, Difference) and o.axis == axis for o in t.operations) for t in terms)])
-
-
-def strip_cells(absorb: int, order: int, contiguous: bool, deep: int = 1) -> int:
-    """Cells of the strip a layer lives on: as far as its differences reach, `deep` of them of one another.
-
-    Along the contiguous axis whole vectors.
-    """
-    reach = absorb + deep * order // 2
-    return -(-reach // VECTOR) * VECTOR if contiguous else reach
-
-
-def halo(shape: tuple[int, ...], order: int) -> tuple[tuple[int, int], ...]:
-    """Nodes around a grid that differences read; beyond the last so many that every row begins where a vector does."""
-    row = shape[-1] + 2 * order
-    return (*((order, order),) * (len(shape) - 1), (order, order + -row % VECTOR))
-
-
-class Side(SubDomain):
-    """A strip of `thickness` cells at one side of the padded grid; "whole" takes all of the axis.
-
-    Along the axes `apart` it has dimensions of its own too, so that Devito runs it in loops of its own there.
-    """
-
-    def __init__(
-        self, axis: int, side: str, thickness: int, grid: Grid, turn: int = 0, apart: Collection[int] = ()
-    ) -> None:  # fmt: skip
-        self.name, self.axis, self.side, self.thickness, self.turn = f"{side}{axis}_{turn}", axis, side, thickness, turn
-        self.apart = apart
-        super().__init__(grid=grid)
-
-    def define(self, dimensions):
-        along = dimensions[self.axis]
-        others = {
-            d: SubDimension.middle(f"i{d.name}{self.axis}{self.turn}", d, 0, 0) if i in self.apart else d
-            for i, d in enumerate(dimensions)
-        }
-        if self.side == "whole":
-            return others
-        make = {"left": SubDimension.left, "right": SubDimension.right}[self.side]
-        # By the name of its dimension Devito tells a strip from one of another turn.
-        strip = make(f"i{along.name}{self.turn}", along, self.thickness)
-        return others | {along: strip}
-
-    def within(self, shape: tuple[int, ...], part: tuple[slice, ...]) -> tuple[slice, ...]:
-        """The strip of a padded grid of `shape` in an array of the `part` of it."""
-        n, held = shape[self.axis], part[self.axis]
-        start, stop = {"left": (0, self.thickness), "right": (n - self.thickness, n), "whole": (0, n)}[self.side]
-        start, stop = (min(max(i, held.start), held.stop) - held.start for i in (start, stop))
-        return (slice(None),) * self.axis + (slice(start, stop),)
+from seisops.propagators.strips import Side, depth, halo, lives_in_strips, memories, strip_cells
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,10 +67,12 @@ class Functions:
     ) -> None:  # fmt: skip
         self.scheme, self.grid, self.order, self.adjoint, self.held = scheme, grid, order, adjoint, levels
         self._reach = order, halo(grid.shape_local, order)
-        self.fields = {f.name: self._field(f) for f in scheme.fields}
-        self.coefficients = {name: self._coefficient(name) for name in scheme.coefficients}
         self.widths = [strip_cells(absorb, order, a == grid.dim - 1, depth(scheme, a)) for a in range(grid.dim)]
         self.names, self.turns = sides, turns(scheme)
+        layered = [f for f in scheme.fields if f.strip is not None and lives_in_strips(f, scheme, sides[f.strip])]
+        self.memories = {f.name: memories(f, self.sides(f.strip), order) for f in layered}
+        self.fields = {f.name: self._field(f) for f in scheme.fields if f.name not in self.memories}
+        self.coefficients = {name: self._coefficient(name) for name in scheme.coefficients}
 
     def sides(self, axis: int, turn: int = 0) -> list[Side]:
         """The strips of a layer.
@@ -143,8 +88,14 @@ class Functions:
 
     def all(self) -> Iterator[Function]:
         """Every function."""
-        yield from self.fields.values()
+        yield from self.moving()
         yield from self.coefficients.values()
+
+    def moving(self) -> Iterator[Function]:
+        """Those that change from step to step."""
+        yield from self.fields.values()
+        for found in self.memories.values():
+            yield from found
 
     def _field(self, f) -> Function:
         if f.second:
@@ -161,9 +112,20 @@ class Functions:
 
     # --- equations
 
-    def levels(self, name: str) -> Levels:
+    def _function(self, name: str, strip: int) -> Function:
+        """The function of a field, or of a memory in a strip."""
+        return self.fields[name] if name in self.fields else self.memories[name][strip]
+
+    def _on_grid(self, x, dimensions: tuple):
+        """What is at the nodes of a strip, at those of the grid."""
+        if dimensions == self.grid.dimensions:
+            return x
+        return x.subs(dict(zip(dimensions, self.grid.dimensions, strict=True)))
+
+    def levels(self, name: str, strip: int = 0) -> Levels:
         """A field and what is beside it in time."""
-        u, field = self.fields[name], self.scheme.field(name)
+        held, field = self._function(name, strip), self.scheme.field(name)
+        u = self._on_grid(held, tuple(held.dimensions)[-self.grid.dim :])
         if not field.second:
             return Levels(u, u, u, 1)
         ahead, behind = (u.backward, u.forward) if self.adjoint else (u.forward, u.backward)
@@ -218,8 +180,8 @@ class Functions:
         """Stages of one layer, side by side, as what meets in the same nodes is one loop."""
         places = [self.sides(stage.strip, self.turns[stage]) for stage in stages]
         return [
-            self._equation(stage, True, {"subdomain": side})
-            for sides in zip(*places, strict=True)
+            self._equation(stage, True, {"subdomain": side}, strip)
+            for strip, sides in enumerate(zip(*places, strict=True))
             for stage, side in zip(stages, sides, strict=True)
         ]
 
@@ -234,14 +196,14 @@ class Functions:
         mirror = [Eq(new._subs(z, -k), f.parity * new._subs(z, k), **timeless) for k in range(1, reach + 1)]
         return [Eq(new._subs(z, 0), 0, **timeless), *mirror] if f.parity < 0 else mirror
 
-    def _equation(self, stage: Stage, begun: bool, where: dict) -> Eq:
-        u, added = self.levels(stage.target), sum((self._term(t) for t in stage.terms), start=0)
+    def _equation(self, stage: Stage, begun: bool, where: dict, strip: int = 0) -> Eq:
+        u, added = self.levels(stage.target, strip), sum((self._term(t, strip) for t in stage.terms), start=0)
         if self.scheme.field(stage.target).second:
             if begun:
                 return Inc(u.ahead, u.scale * added, **where)
             behind = u.ahead if u.behind is None else u.behind
             return Eq(u.ahead, 2 * u.now - behind + u.scale * added, **where)
-        if not any(self.fields[name].is_TimeFunction for name in stage.reads):
+        if not self.scheme.second.intersection(stage.reads):
             # Devito would take out of the loop over time what names no time.
             time, space = self.grid.time_dim, self.grid.dimensions
             where = where | {"implicit_dims": (time,) if where else (time, *space)}
@@ -266,16 +228,25 @@ class Functions:
         time = {"implicit_dims": (self.grid.time_dim,)}
         return [Inc(u.ahead._subs(z, k), u.scale * added, **time) for k, added in found.items()]
 
-    def _term(self, term: Term):
-        result = self.fields[term.field]
-        for o in reversed(term.operations):
+    def _term(self, term: Term, strip: int = 0):
+        result = self._function(term.field, strip)
+        own, operations = tuple(result.dimensions)[-self.grid.dim :], list(term.operations)
+        if own != self.grid.dimensions:
+            while operations and isinstance(operations[-1], Difference):
+                # Taken now, as Devito knows where half a cell beyond is along a function's own dimensions alone.
+                result = self._difference(operations.pop(), result, own).evaluate
+            result = self._on_grid(result, own)
+        for o in reversed(operations):
             result = self._operated(o, result)
         return result if term.factor == 1 else term.factor * result
 
     def _operated(self, o: Operation, x):
         if not isinstance(o, Difference):
             return self.coefficients[o.coefficient] * x
-        d = self.grid.dimensions[o.axis]
+        return self._difference(o, x, self.grid.dimensions)
+
+    def _difference(self, o: Difference, x, dimensions: tuple):
+        d = dimensions[o.axis]
         x0 = {"x0": {d: d + o.shift * d.spacing / 2}} if o.shift else {}
         # Of order 2 Devito takes one side for a first derivative.
         nodes, values = weights(o, self.order)

@@ -11,7 +11,7 @@ from seisops.physics.layer import absorbing, profile
 from seisops.physics.scheme import Scheme
 from seisops.physics.surface import applied
 from seisops.propagators import domain
-from seisops.propagators.equations import depth, halo, strip_cells
+from seisops.propagators.strips import depth, halo, strip_cells
 
 
 def workspace_bytes(model: Model) -> int:

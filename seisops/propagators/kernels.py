@@ -118,8 +118,8 @@ def _backwards(equations: dict[str, list], time) -> dict[str, list]:
 
 def _build(spec: KernelSpec) -> Operator:
     shape = (4 * (spec.reach + spec.absorb),) * spec.ndim
-    functions = FieldSet(spec, domain.template(shape, np.dtype(spec.dtype).type, spec.free_surface))
     with lowering():
+        functions = FieldSet(spec, domain.template(shape, np.dtype(spec.dtype).type, spec.free_surface))
         operator = Operator(_equations(spec, functions), name="March", **_build_options(spec))
     # Its own copy, as Devito's may be shared. A debugger's symbols take a fifth of the time that compiling takes.
     operator._compiler = copy(operator._compiler)
@@ -226,7 +226,7 @@ def _sources() -> str:
     here = Path(__file__).parent
     files = [
         *sorted((here / "couplings").glob("*.py")),
-        *(here / f"{n}.py" for n in ("domain", "equations", "kernels", "loops", "lowering")),
+        *(here / f"{n}.py" for n in ("domain", "equations", "kernels", "loops", "lowering", "strips")),
         # Their numbers are written into kernels.
         *(here.parent / "physics" / f"{n}.py" for n in ("stencil", "surface")),
     ]

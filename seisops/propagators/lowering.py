@@ -11,6 +11,8 @@ from devito.ir.support import Scope
 from devito.passes.clusters.fusion import Fusion
 from devito.passes.iet.languages.openmp import OmpIteration
 from devito.tools import Stamp
+from devito.types.basic import AbstractFunction
+from devito.types.utils import DimensionTuple
 from sympy import Interval
 
 # Devito cuts weights to nine digits, and writes what is left of them with nine in one loop and with fifteen in another:
@@ -35,16 +37,18 @@ def lowering() -> Iterator[None]:
         return [part for group in groups(self, clusters) for part in _apart(group)]
 
     digits, interval = finite_difference._PRECISION, SubDimension._interval
+    offsets = vars(AbstractFunction)["_offset_subdomain"]
     OmpIteration._make_clauses, Fusion._apply_heuristics = classmethod(contiguous), lawful
     finite_difference._PRECISION = DIGITS
     if not configuration["mpi"]:
         SubDimension._interval = property(_interval)
+        AbstractFunction._offset_subdomain = property(_offsets)
     try:
         yield
     finally:
         OmpIteration._make_clauses, Fusion._apply_heuristics = clauses, groups
         finite_difference._PRECISION = digits
-        SubDimension._interval = interval
+        SubDimension._interval, AbstractFunction._offset_subdomain = interval, offsets
 
 
 def _interval(strip: SubDimension) -> Interval:
@@ -59,6 +63,19 @@ def _interval(strip: SubDimension) -> Interval:
     if left is None:
         return Interval(last - (right - 1), last)
     return Interval(first + left, last - right)
+
+
+def _offsets(f: AbstractFunction) -> DimensionTuple:
+    """Where in the grid an array of a strip begins."""
+    found = [_first(d) if f._is_on_subdomain and d.is_Sub else 0 for d in f.dimensions]
+    return DimensionTuple(*found, getters=f.dimensions)
+
+
+def _first(strip: SubDimension):
+    left, right = (t.value for t in strip.thickness)
+    if left is None:
+        return strip.parent.symbolic_max - (right - 1)
+    return 0 if right is None else left
 
 
 def _apart(clusters) -> list[tuple]:

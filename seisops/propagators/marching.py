@@ -20,8 +20,8 @@ from seisops.physics.layer import absorbing, scaled
 from seisops.physics.scheme import Scheme
 from seisops.physics.surface import applied
 from seisops.propagators import domain
-from seisops.propagators.equations import depth, strip_cells
 from seisops.propagators.kernels import KernelSpec, float_environment, kernel
+from seisops.propagators.strips import depth, strip_cells
 from seisops.propagators.terms import PortArrays, Term
 from seisops.propagators.workspaces import workspaces
 from seisops.storage.base import BLOCK

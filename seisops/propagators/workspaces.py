@@ -18,8 +18,8 @@ from seisops.physics import surface
 from seisops.physics.layer import profile
 from seisops.physics.steps import Receiver
 from seisops.propagators import domain
-from seisops.propagators.equations import depth
 from seisops.propagators.kernels import FieldSet, KernelSpec
+from seisops.propagators.strips import depth
 from seisops.propagators.surroundings import quiet
 
 # Amplitude reflection of the layer at vertical incidence in the continuous limit.
@@ -69,14 +69,15 @@ class Workspace:
         self.shape, self.part = model.padded_shape, domain.slices(model)
         physics, scheme = self.fields.physics, spec.scheme
         self.waves = {f.name: view(physics.fields[f.name]) for f in scheme.fields if f.strip is None}
-        self.zeroed = [view(f) for f in physics.fields.values()]
+        self.zeroed = [view(f) for f in physics.moving()]
         # Of levels in turn, those a block of a multiple of as many steps begins with, in either direction.
         self._moving = [u[i] for name, u in self.waves.items() if name in scheme.second for i in (0, -1)]
         self._moving += [u for name, u in self.waves.items() if name not in scheme.second]
+        self._moving += [memory.data.view(np.ndarray) for found in physics.memories.values() for memory in found]
         self._moving += [
             physics.fields[f.name].data.view(np.ndarray)[side.within(self.shape, self.part)]
             for f in scheme.fields
-            if f.strip is not None
+            if f.strip is not None and f.name in physics.fields
             for side in physics.sides(f.strip)
         ]
         self.filled_with: dict[str, object] = {}

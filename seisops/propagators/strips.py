@@ -1,0 +1,93 @@
+"""The strips of a layer, and the memories that live in them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from devito import Function, Grid, SubDimension, SubDomain, configuration
+
+from seisops.physics.scheme import Scheme
+from seisops.physics.terms import Difference, Field, Term
+
+# Cells that the widest vector instructions take at once; the rest of a strip would go cell by cell.
+VECTOR = 16
+
+
+def depth(scheme: Scheme, axis: int) -> int:
+    """How many differences along `axis` a stage of its layer takes of one another."""
+    terms = (t for stage in scheme.stages if stage.strip == axis for t in stage.terms)
+    return max([1, *(sum(isinstance(o, Difference) and o.axis == axis for o in t.operations) for t in terms)])
+
+
+def strip_cells(absorb: int, order: int, contiguous: bool, deep: int = 1) -> int:
+    """Cells of the strip a layer lives on: as far as its differences reach, `deep` of them of one another.
+
+    Along the contiguous axis whole vectors.
+    """
+    reach = absorb + deep * order // 2
+    return -(-reach // VECTOR) * VECTOR if contiguous else reach
+
+
+def halo(shape: tuple[int, ...], order: int) -> tuple[tuple[int, int], ...]:
+    """Nodes around a grid that differences read; beyond the last so many that every row begins where a vector does."""
+    row = shape[-1] + 2 * order
+    return (*((order, order),) * (len(shape) - 1), (order, order + -row % VECTOR))
+
+
+class Side(SubDomain):
+    """A strip of `thickness` cells at one side of the padded grid; "whole" takes all of the axis.
+
+    Along the axes `apart` it has dimensions of its own too, so that Devito runs it in loops of its own there.
+    """
+
+    def __init__(
+        self, axis: int, side: str, thickness: int, grid: Grid, turn: int = 0, apart: Collection[int] = ()
+    ) -> None:  # fmt: skip
+        self.name, self.axis, self.side, self.thickness, self.turn = f"{side}{axis}_{turn}", axis, side, thickness, turn
+        self.apart = apart
+        super().__init__(grid=grid)
+
+    def define(self, dimensions):
+        along = dimensions[self.axis]
+        others = {
+            d: SubDimension.middle(f"i{d.name}{self.axis}{self.turn}", d, 0, 0) if i in self.apart else d
+            for i, d in enumerate(dimensions)
+        }
+        if self.side == "whole":
+            return others
+        make = {"left": SubDimension.left, "right": SubDimension.right}[self.side]
+        # By the name of its dimension Devito tells a strip from one of another turn.
+        strip = make(f"i{along.name}{self.turn}", along, self.thickness)
+        return others | {along: strip}
+
+    def __subdomain_finalize_legacy__(self, grid):
+        super().__subdomain_finalize_legacy__(grid)
+        # Devito takes what has a dimension of its own to be as large as the grid.
+        if self.side != "whole":
+            self._shape = (*grid.shape[: self.axis], self.thickness, *grid.shape[self.axis + 1 :])
+
+    def within(self, shape: tuple[int, ...], part: tuple[slice, ...]) -> tuple[slice, ...]:
+        """The strip of a padded grid of `shape` in an array of the `part` of it."""
+        n, held = shape[self.axis], part[self.axis]
+        start, stop = {"left": (0, self.thickness), "right": (n - self.thickness, n), "whole": (0, n)}[self.side]
+        start, stop = (min(max(i, held.start), held.stop) - held.start for i in (start, stop))
+        return (slice(None),) * self.axis + (slice(start, stop),)
+
+
+def lives_in_strips(f: Field, scheme: Scheme, sides: tuple[str, ...]) -> bool:
+    """Whether a memory is met in the strips of its layer alone, and what is taken of it there needs no more of it."""
+    elsewhere = any(s.strip != f.strip for s in scheme.stages if f.name in (s.target, *s.reads))
+    bare = all(_bare(t) for s in scheme.stages for t in s.terms if t.field == f.name)
+    # Of a grid that is cut among processes not all hold a strip.
+    return not (configuration["mpi"] or elsewhere or "whole" in sides) and bare
+
+
+def memories(f: Field, sides: list[Side], order: int) -> list[Function]:
+    """A memory in each strip of its layer."""
+    return [Function(name=f"{f.name}_{side.side}", grid=side, space_order=order) for side in sides]
+
+
+def _bare(term: Term) -> bool:
+    """Whether differences are of the field itself, not of it times a coefficient."""
+    seen = [isinstance(o, Difference) for o in term.operations]
+    return seen == sorted(seen)
