@@ -7,7 +7,7 @@ Each of a few iterations takes a gradient of the misfit, and a network makes a s
 after Adler and Öktem (2017, Inverse Problems 33). The networks are first trained one after the other, each on the
 images that those before it leave (Hauptmann et al., 2018, IEEE Transactions on Medical Imaging 37), then all together,
 the derivative going through every J and J.H. Every record has its own section, background and encoding, see
-`noisy_records.py`. The weights beside this file are what `--train` makes.
+`noisy_records.py`. The weights beside this file were made by `--train`.
 """
 
 from __future__ import annotations
@@ -243,12 +243,12 @@ def draw_training(axes, blocks: list[float], streamed: list[float]) -> None:
     axes[0].set(title="block after block", xlabel="epoch", ylabel="relative error")
     means = np.convolve(streamed, np.full(100, 0.01), mode="valid") if len(streamed) >= 100 else streamed
     axes[1].plot(np.arange(len(means)) + len(streamed) - len(means) + 1, means)
-    axes[1].set(title="all together, on records not seen before", xlabel="record")
+    axes[1].set(title="all together, on new records", xlabel="record")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--train", action="store_true", help="make the weights anew, in about an hour on two cores")
+    parser.add_argument("--train", action="store_true", help="make weights anew, in 50 minutes on two cores")
     parser.add_argument("--weights", type=Path, help="file to read, or that --train makes, in --output")
     parser.add_argument("--iterations", type=int, default=5, help="blocks of a network to train")
     parser.add_argument("--channels", type=int, nargs=3, default=CHANNELS, help="of its blocks, on each scale")
