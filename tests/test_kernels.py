@@ -106,7 +106,8 @@ def test_a_compiler_knows_how_many_nodes_a_point_has(x, known):
     at = so.Geometry([[x]], dt=2.0, t=20.0)
     A = so.modeling(model, at, at)
     A @ random(A.dims)
-    marches = [found for spec, found in kernels._kernels.items() if spec.source == A.factors[-1].op._couplings[0]]
+    (points,) = A.factors[-1].op._couplings
+    marches = [found for spec, found in kernels._kernels.items() if (spec.source, *spec.measures) == (points, points)]
     sizes = {p.name for found in marches for p in found.parameters if re.search(r"_k\d+_M", p.name)}
     assert marches
     assert bool(sizes) != known

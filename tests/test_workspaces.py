@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import seisops as so
+from seisops.propagators import footprint
 from seisops.propagators import workspaces as module
 
 
@@ -77,6 +78,8 @@ def test_a_march_holds_the_levels_that_it_reads(fresh):
     _ = F.jacobian(np.ones(F.dims)) @ np.ones(model.shape)
     # A second difference in time has a third.
     assert sorted(len(space.waves["u"]) for space in idle(fresh)) == [2, 2, 2, 3]
+    # Which the estimate counts, and memories in their strips.
+    assert max(space.nbytes for space in idle(fresh)) - module.OBJECTS == footprint.workspace_bytes(model)
 
 
 def test_a_march_that_is_collected_while_another_gives_back_does_not_wait_for_it(fresh):

@@ -10,29 +10,30 @@ from seisops.physics import Medium
 from seisops.physics.layer import absorbing, profile
 from seisops.physics.scheme import Scheme
 from seisops.physics.surface import applied
+from seisops.physics.terms import Field
 from seisops.propagators import domain
-from seisops.propagators.strips import depth, halo, strip_cells
+from seisops.propagators.strips import halo, lives_in_strips, sides_along, width
 
 
 def workspace_bytes(model: Model) -> int:
-    """Bytes of the wavefields, the memory of the layers and the coefficients of a march."""
+    """Bytes of the wavefields, the memories of the layers and the coefficients of a march, of three levels at most."""
     scheme = _scheme(model.medium, model.ndim, _layers(model), model.free_surface)
     along = [profile(c) for c in scheme.coefficients]
-    grids = sum(3 if f.second else 1 for f in scheme.fields) + along.count(None)
+    cells = along.count(None) * _cells(model) + sum(_field_cells(model, scheme, f) for f in scheme.fields)
     rows = sum(domain.shape(model)[a[1]] + 2 * model.space_order for a in along if a)
-    return (grids * _cells(model) + rows) * model.dtype.itemsize
+    return (cells + rows) * model.dtype.itemsize
 
 
 def state_bytes(model: Model) -> int:
     """Bytes of all that the next steps of a march depend on."""
     scheme = _scheme(model.medium, model.ndim, _layers(model), model.free_surface)
-    shape, contiguous = domain.shape(model), model.ndim - 1
+    shape = domain.shape(model)
     total = sum(2 if f.second else 1 for f in scheme.fields if f.strip is None) * _cells(model)
     for f in scheme.fields:
         if f.strip is not None:
-            width = strip_cells(model.absorb, model.space_order, f.strip == contiguous, depth(scheme, f.strip))
             sides = sum(n > 0 for n in model.pad_widths[f.strip])
-            total += prod(shape) // shape[f.strip] * min(sides * width, shape[f.strip])
+            strips = min(sides * width(model, scheme, f.strip), shape[f.strip])
+            total += prod(shape) // shape[f.strip] * strips
     return total * model.dtype.itemsize
 
 
@@ -40,8 +41,18 @@ def _layers(model: Model) -> frozenset[int]:
     return frozenset(a for a, widths in enumerate(model.pad_widths) if any(widths))
 
 
+def _field_cells(model: Model, scheme: Scheme, f: Field) -> int:
+    """Of all levels of a field, or of a memory in all its strips."""
+    sides = () if f.strip is None else sides_along(model, scheme, f.strip)
+    if not sides or not lives_in_strips(f, scheme, sides):
+        return (3 if f.second else 1) * _cells(model)
+    shape = list(domain.shape(model))
+    shape[f.strip] = width(model, scheme, f.strip)
+    return len(sides) * prod(n + 2 * model.space_order for n in shape)
+
+
 def _cells(model: Model) -> int:
-    """Of one field, with its halo."""
+    """Of one level of a field, with its halo."""
     shape = domain.shape(model)
     return prod(n + sum(around) for n, around in zip(shape, halo(shape, model.space_order), strict=True))
 

@@ -21,7 +21,7 @@ from seisops.physics.scheme import Scheme
 from seisops.physics.surface import applied
 from seisops.propagators import domain
 from seisops.propagators.kernels import KernelSpec, float_environment, kernel
-from seisops.propagators.strips import depth, strip_cells
+from seisops.propagators.strips import sides_along
 from seisops.propagators.terms import PortArrays, Term
 from seisops.propagators.workspaces import workspaces
 from seisops.storage.base import BLOCK
@@ -195,18 +195,13 @@ def _known_spec(model: Model, adjoint: bool, threaded: bool, source: Term, measu
 
 
 def _spec(model: Model, adjoint: bool, threaded: bool, source: Term, measures: list[Term]) -> KernelSpec:
-    sides = []
     layers = frozenset(a for a, w in enumerate(model.pad_widths) if any(w))
     ports = frozenset(source.coupling.ports), frozenset(name for t in measures for name in t.coupling.ports)
     scheme = _scheme(model.medium, model.ndim, layers, ports, model.free_surface, adjoint)
-    for axis, (before, after) in enumerate(model.pad_widths):
-        present = tuple(s for s, n in (("left", before), ("right", after)) if n)
-        cells = strip_cells(model.absorb, model.space_order, axis == model.ndim - 1, depth(scheme, axis))
-        overlap = len(present) * cells > model.padded_shape[axis]
-        sides.append(("whole",) if overlap else present)
+    sides = tuple(sides_along(model, scheme, axis) for axis in range(model.ndim))
     return KernelSpec(
         scheme=scheme, ndim=model.ndim, dtype=model.dtype.name, space_order=model.space_order, absorb=model.absorb,
-        sides=tuple(sides), free_surface=model.free_surface, adjoint=adjoint, threaded=threaded,
+        sides=sides, free_surface=model.free_surface, adjoint=adjoint, threaded=threaded,
         source=source.coupling, measures=tuple(t.coupling for t in measures),
     )  # fmt: skip
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from devito import Function, Grid, SubDimension, SubDomain, configuration
 
+from seisops.model import Model
 from seisops.physics.scheme import Scheme
 from seisops.physics.terms import Difference, Field, Term
 
@@ -26,6 +27,17 @@ def strip_cells(absorb: int, order: int, contiguous: bool, deep: int = 1) -> int
     """
     reach = absorb + deep * order // 2
     return -(-reach // VECTOR) * VECTOR if contiguous else reach
+
+
+def width(model: Model, scheme: Scheme, axis: int) -> int:
+    """Cells of the strips along an axis."""
+    return strip_cells(model.absorb, model.space_order, axis == model.ndim - 1, depth(scheme, axis))
+
+
+def sides_along(model: Model, scheme: Scheme, axis: int) -> tuple[str, ...]:
+    """At which sides of an axis there are strips; "whole" where they would meet."""
+    present = tuple(s for s, n in zip(("left", "right"), model.pad_widths[axis], strict=True) if n)
+    return ("whole",) if len(present) * width(model, scheme, axis) > model.padded_shape[axis] else present
 
 
 def halo(shape: tuple[int, ...], order: int) -> tuple[tuple[int, int], ...]:
