@@ -205,7 +205,9 @@ class Projection(SurveyOperator):
     @cached_property
     def _couplings(self) -> list[Points]:
         """Those of all shots."""
-        return [_coupling(*zip(*groups, strict=True)) for groups in self._weights]
+        # Ranks have parts of rows.
+        alone = domain.ranks() == 1
+        return [_coupling(groups, alone) for groups in self._weights]
 
     @cached_property
     def _filters(self) -> dict[str, list]:
@@ -242,7 +244,9 @@ class Projection(SurveyOperator):
         return Collected(self._join)
 
 
-def _coupling(ports: tuple[str, ...], groups: tuple[PointWeights, ...]) -> Points:
-    # Ranks have parts of rows.
-    length = min(points.whole for points in groups) if domain.ranks() == 1 else 0
-    return Points(port=ports[0], length=length) if len(ports) == 1 else Points(components=ports, length=length)
+def _coupling(groups: list[tuple[str, PointWeights]], alone: bool) -> Points:
+    if len(groups) == 1:
+        port, points = groups[0]
+        return Points(port=port, length=points.whole if alone else 0)
+    length = min(points.whole for _, points in groups) if alone else 0
+    return Points(components=tuple(port for port, _ in groups), length=length)

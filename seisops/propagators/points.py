@@ -51,7 +51,7 @@ class PointWeights:
         pairs = zip(self.nodes.T, self.weights, strict=True)
         return tuple((buffers.aligned(first, first.dtype), buffers.aligned(w, w.dtype)) for first, w in pairs)
 
-    @property
+    @cached_property
     def whole(self) -> int:
         """Nodes of the rows where those of all axes are whole windows of a sinc, and 0 where some are not."""
         length = 2 * HALF_WIDTH["sinc"]

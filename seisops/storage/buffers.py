@@ -59,7 +59,22 @@ class _Block:
         self.__array_interface__ = raw.__array_interface__
 
     def __del__(self) -> None:
-        _rest(self.raw)
+        # Held for whoever comes next; where it is too much, what was not used for longest goes.
+        global _held
+        # The end of an array can come in the middle of any line, of these too: then its memory goes to the system.
+        if not _lock.acquire(blocking=False):
+            return
+        try:
+            _idle.setdefault(self.raw.nbytes, []).append(self.raw)
+            _idle.move_to_end(self.raw.nbytes)
+            _held += self.raw.nbytes
+            while _held > IDLE_LIMIT:
+                oldest, arrays = next(iter(_idle.items()))
+                _held -= arrays.pop(0).nbytes
+                if not arrays:
+                    del _idle[oldest]
+        finally:
+            _lock.release()
 
 
 def _room(size: int) -> int:
@@ -79,25 +94,6 @@ def _reused(room: int) -> NDArray | None:
             del _idle[room]
         _held -= room
         return raw
-
-
-def _rest(raw: NDArray) -> None:
-    """Hold memory for whoever comes next; where it is too much, what was not used for longest goes."""
-    global _held
-    # The end of an array can come in the middle of any line, of these too: then its memory goes to the system.
-    if not _lock.acquire(blocking=False):
-        return
-    try:
-        _idle.setdefault(raw.nbytes, []).append(raw)
-        _idle.move_to_end(raw.nbytes)
-        _held += raw.nbytes
-        while _held > IDLE_LIMIT:
-            oldest, arrays = next(iter(_idle.items()))
-            _held -= arrays.pop(0).nbytes
-            if not arrays:
-                del _idle[oldest]
-    finally:
-        _lock.release()
 
 
 def _aligned(size: int) -> NDArray:
