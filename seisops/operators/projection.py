@@ -245,8 +245,6 @@ class Projection(SurveyOperator):
 
 
 def _coupling(groups: list[tuple[str, PointWeights]], alone: bool) -> Points:
-    if len(groups) == 1:
-        port, points = groups[0]
-        return Points(port=port, length=points.whole if alone else 0)
-    length = min(points.whole for _, points in groups) if alone else 0
-    return Points(components=tuple(port for port, _ in groups), length=length)
+    ports, points = zip(*groups, strict=True)
+    length = min(p.whole for p in points) if alone else 0
+    return Points(port=ports[0], length=length) if len(ports) == 1 else Points(components=ports, length=length)

@@ -22,7 +22,7 @@ from seisops.physics.steps import Port, Receiver, Source, Stage
 from seisops.physics.surface import edge
 from seisops.physics.terms import ZERO, Difference, Field, Operation, Term
 from seisops.propagators.loops import arranged, runs, turns
-from seisops.propagators.strips import Side, depth, halo, lives_in_strips, memories, strip_cells
+from seisops.propagators.strips import Side, halo, lives_in_strips, memories, width
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,10 +64,10 @@ class Functions:
 
     def __init__(
         self, scheme: Scheme, grid: Grid, sides, *, absorb: int, order: int, adjoint: bool, levels: int
-    ) -> None:  # fmt: skip
-        self.scheme, self.grid, self.order, self.adjoint, self.held = scheme, grid, order, adjoint, levels
+    ) -> None:
+        self.scheme, self.grid, self.order, self.adjoint, self.level_count = scheme, grid, order, adjoint, levels
         self._reach = order, halo(grid.shape_local, order)
-        self.widths = [strip_cells(absorb, order, a == grid.dim - 1, depth(scheme, a)) for a in range(grid.dim)]
+        self.widths = [width(scheme, axis, grid.dim, absorb, order) for axis in range(grid.dim)]
         self.names, self.turns = sides, turns(scheme)
         layered = [f for f in scheme.fields if f.strip is not None and lives_in_strips(f, scheme, sides[f.strip])]
         self.memories = {f.name: memories(f, self.sides(f.strip), order) for f in layered}
@@ -99,7 +99,7 @@ class Functions:
 
     def _field(self, f) -> Function:
         if f.second:
-            return TimeFunction(name=f.name, grid=self.grid, time_order=self.held - 1, space_order=self._reach)
+            return TimeFunction(name=f.name, grid=self.grid, time_order=self.level_count - 1, space_order=self._reach)
         return Function(name=f.name, grid=self.grid, space_order=self._reach)
 
     def _coefficient(self, name: str) -> Function:
@@ -116,6 +116,10 @@ class Functions:
         """The function of a field, or of a memory in a strip."""
         return self.fields[name] if name in self.fields else self.memories[name][strip]
 
+    def _axes(self, f: Function) -> tuple:
+        """The dimensions of a function in space; of a memory in a strip those of the strip."""
+        return tuple(f.dimensions)[-self.grid.dim :]
+
     def _on_grid(self, x, dimensions: tuple):
         """What is at the nodes of a strip, at those of the grid."""
         if dimensions == self.grid.dimensions:
@@ -125,11 +129,11 @@ class Functions:
     def levels(self, name: str, strip: int = 0) -> Levels:
         """A field and what is beside it in time."""
         held, field = self._function(name, strip), self.scheme.field(name)
-        u = self._on_grid(held, tuple(held.dimensions)[-self.grid.dim :])
+        u = self._on_grid(held, self._axes(held))
         if not field.second:
             return Levels(u, u, u, 1)
         ahead, behind = (u.backward, u.forward) if self.adjoint else (u.forward, u.backward)
-        if self.held == 2:
+        if self.level_count == 2:
             behind = None
         # h²/M is what a kernel is given of an inertia.
         return Levels(u, ahead, behind, self.coefficients[field.inertia] if field.inertia else 1)
@@ -230,7 +234,7 @@ class Functions:
 
     def _term(self, term: Term, strip: int = 0):
         result = self._function(term.field, strip)
-        own, operations = tuple(result.dimensions)[-self.grid.dim :], list(term.operations)
+        own, operations = self._axes(result), list(term.operations)
         if own != self.grid.dimensions:
             while operations and isinstance(operations[-1], Difference):
                 # Taken now, as Devito knows where half a cell beyond is along a function's own dimensions alone.

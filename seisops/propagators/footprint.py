@@ -32,7 +32,7 @@ def state_bytes(model: Model) -> int:
     for f in scheme.fields:
         if f.strip is not None:
             sides = sum(n > 0 for n in model.pad_widths[f.strip])
-            strips = min(sides * width(model, scheme, f.strip), shape[f.strip])
+            strips = min(sides * _width(model, scheme, f.strip), shape[f.strip])
             total += prod(shape) // shape[f.strip] * strips
     return total * model.dtype.itemsize
 
@@ -47,8 +47,12 @@ def _field_cells(model: Model, scheme: Scheme, f: Field) -> int:
     if not sides or not lives_in_strips(f, scheme, sides):
         return (3 if f.second else 1) * _cells(model)
     shape = list(domain.shape(model))
-    shape[f.strip] = width(model, scheme, f.strip)
+    shape[f.strip] = _width(model, scheme, f.strip)
     return len(sides) * prod(n + 2 * model.space_order for n in shape)
+
+
+def _width(model: Model, scheme: Scheme, axis: int) -> int:
+    return width(scheme, axis, model.ndim, model.absorb, model.space_order)
 
 
 def _cells(model: Model) -> int:

@@ -80,9 +80,14 @@ class FieldSet:
 
     def __init__(self, spec: KernelSpec, grid: Grid) -> None:
         self.physics = Functions(
-            spec.scheme, grid, spec.sides, absorb=spec.absorb, order=spec.space_order, adjoint=spec.adjoint,
+            spec.scheme,
+            grid,
+            spec.sides,
+            absorb=spec.absorb,
+            order=spec.space_order,
+            adjoint=spec.adjoint,
             levels=spec.levels,
-        )  # fmt: skip
+        )
         self.source = spec.source.fields("src", grid, STEPS)
         self.measures = [c.fields(f"rec{i}", grid, STEPS) for i, c in enumerate(spec.measures)]
 

@@ -61,7 +61,7 @@ def _interval(strip: SubDimension) -> Interval:
     if right is None:
         return Interval(first, first + (left - 1))
     if left is None:
-        return Interval(last - (right - 1), last)
+        return Interval(_first(strip), last)
     return Interval(first + left, last - right)
 
 
@@ -72,6 +72,7 @@ def _offsets(f: AbstractFunction) -> DimensionTuple:
 
 
 def _first(strip: SubDimension):
+    """Where a strip begins, of a grid that begins at 0."""
     left, right = (t.value for t in strip.thickness)
     if left is None:
         return strip.parent.symbolic_max - (right - 1)

@@ -29,15 +29,16 @@ def strip_cells(absorb: int, order: int, contiguous: bool, deep: int = 1) -> int
     return -(-reach // VECTOR) * VECTOR if contiguous else reach
 
 
-def width(model: Model, scheme: Scheme, axis: int) -> int:
-    """Cells of the strips along an axis."""
-    return strip_cells(model.absorb, model.space_order, axis == model.ndim - 1, depth(scheme, axis))
+def width(scheme: Scheme, axis: int, ndim: int, absorb: int, order: int) -> int:
+    """Cells of the strips of a scheme along an axis."""
+    return strip_cells(absorb, order, axis == ndim - 1, depth(scheme, axis))
 
 
 def sides_along(model: Model, scheme: Scheme, axis: int) -> tuple[str, ...]:
     """At which sides of an axis there are strips; "whole" where they would meet."""
     present = tuple(s for s, n in zip(("left", "right"), model.pad_widths[axis], strict=True) if n)
-    return ("whole",) if len(present) * width(model, scheme, axis) > model.padded_shape[axis] else present
+    cells = width(scheme, axis, model.ndim, model.absorb, model.space_order)
+    return ("whole",) if len(present) * cells > model.padded_shape[axis] else present
 
 
 def halo(shape: tuple[int, ...], order: int) -> tuple[tuple[int, int], ...]:
@@ -54,7 +55,7 @@ class Side(SubDomain):
 
     def __init__(
         self, axis: int, side: str, thickness: int, grid: Grid, turn: int = 0, apart: Collection[int] = ()
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.name, self.axis, self.side, self.thickness, self.turn = f"{side}{axis}_{turn}", axis, side, thickness, turn
         self.apart = apart
         super().__init__(grid=grid)
