@@ -23,7 +23,6 @@ from seisops.operators.survey_operator import (
     SOURCE,
     Collected,
     SurveyOperator,
-    among,
     channel,
     check_arguments,
     filters,
@@ -187,18 +186,17 @@ class Projection(SurveyOperator):
 
     def _transposed(self, d):
         W = time_operator(self.model, self.geometry)
-        return np.stack(
-            [self._written(groups, s @ W.T) for groups, s in zip(self._weights, self._split(d), strict=True)]
-        ).reshape(self.dims)
+        u = np.zeros(self.dims, self.dtype)
+        for groups, s, shot in zip(self._weights, self._split(d), self._shotwise(u), strict=True):
+            self._write(groups, s @ W.T, shot)
+        return u
 
-    def _written(self, groups: list[tuple[str, PointWeights]], s: NDArray) -> NDArray:
-        """The wavefields that all points of a shot inject, one on another."""
-        total = 0
+    def _write(self, groups: list[tuple[str, PointWeights]], s: NDArray, u: NDArray) -> None:
+        """Add the wavefields that all points of a shot inject."""
         for port, points in groups:
-            u = (points.matrix(self.model.padded_shape).T @ s[points.rows]).T
-            u = u.reshape(1, self.nt, *self.model.padded_shape)
-            total = total + among(u, channel(self.model, port), (1, *self.dims[len(self.geometry.lead) :]))
-        return total[0]
+            k = channel(self.model, port)
+            field = u if k is None else u[:, k]
+            field += (points.matrix(self.model.padded_shape).T @ s[points.rows]).T.reshape(field.shape)
 
     # --- as one end of a propagation
 

@@ -76,9 +76,9 @@ class PointWeights:
             node = first[:, None] + np.arange(weights.shape[1])
             index = (index[:, :, None] * length + node[:, None]).reshape(n, -1)
             value = (value[:, :, None] * weights[:, None]).reshape(n, -1)
-        rows = np.broadcast_to(np.arange(n)[:, None], index.shape)
-        entries = (value.ravel(), (rows.ravel(), index.ravel()))
-        return csr_matrix(entries, shape=(n, int(np.prod(shape))), dtype=self.weights[0].dtype)
+        rows = np.arange(n + 1) * index.shape[1]
+        entries = (value.ravel().astype(self.weights[0].dtype), index.ravel(), rows)
+        return csr_matrix(entries, shape=(n, int(np.prod(shape))))
 
 
 def _cut(first: NDArray, weights: NDArray, start: int, stop: int) -> tuple[NDArray, NDArray]:
