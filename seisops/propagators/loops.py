@@ -9,11 +9,15 @@ from seisops.physics.terms import Difference
 
 
 def arranged(scheme: Scheme) -> list:
-    """The steps in an order of few loops: stages of the whole grid as soon as they can be, each strip's together."""
+    """The steps in an order of few loops: stages of the whole grid as soon as they can be, each strip's together.
+
+    Strips along the first axis stand last: all others have loops over that axis in common with the whole grid, whose
+    rows are then still in the caches.
+    """
     found: list = []
     left = list(scheme.steps)
     while left:
-        for nodes in dict.fromkeys([None, *map(_nodes, left)]):
+        for nodes in sorted(dict.fromkeys([None, *map(_nodes, left)]), key=lambda nodes: nodes == 0):
             waiting: list = []
             for step in left:
                 free = _nodes(step) == nodes and all(commute(step, other, scheme.second) for other in waiting)

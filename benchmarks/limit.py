@@ -1,0 +1,102 @@
+"""Whole products over what the machine would need at least: the bare stencil on the same padded grid.
+
+python benchmarks/limit.py [--case 2d 96 200] [--repeat 7]
+
+The stencil is Devito's, blocked, with two levels in memory and as many threads; of ``J.H @ d`` the least is a march and
+one reading of the background. All of them turn by turn; printed are medians of the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import devito
+import numpy as np
+
+import seisops as so
+from seisops.execution.cores import on_threads
+
+# Cells, spacing (m), steps, receivers, threads.
+CASES = {
+    "2d": ((401, 201), 10.0, 1500, 200, 1),
+    "96": ((96, 96, 96), 10.0, 300, 100, 2),
+    "200": ((200, 200, 150), 10.0, 60, 100, 2),
+}
+
+
+def bare(shape: tuple[int, ...], spacing: float, dt: float, order: int, threads: int) -> Callable[[int], None]:
+    """The wave equation's stencil alone, for so many steps."""
+    grid = devito.Grid(shape, tuple((n - 1) * spacing for n in shape), dtype=np.float32)
+    # What is written over the level before is still read from it, so that two levels do.
+    u = devito.TimeFunction(name="u", grid=grid, time_order=1, space_order=order)
+    # The square of a step over the squared slowness, not a quotient at every node.
+    c = devito.Function(name="c", grid=grid, space_order=0)
+    c.data[:], u.data[:] = 4 * dt**2, 0.0
+    step = devito.Eq(u.forward, 2 * u - u.forward + c * u.laplace)
+    op = devito.Operator([step], name="Bare", compiler="gcc", language="openmp")
+    spacings = {d.spacing.name: np.float32(spacing) for d in grid.dimensions}
+    return lambda steps: op.apply(time_m=0, time_M=steps - 1, dt=dt, nthreads=threads, **spacings)
+
+
+def survey(shape, spacing, steps, receivers):
+    """A shot in the middle, its receivers off the nodes, and the model."""
+    v = np.broadcast_to(np.linspace(1.5, 4.0, shape[-1]), shape)
+    model = so.Model(v=v, spacing=spacing)
+    t, edge = (steps - 17) * model.dt, (shape[0] - 1) * spacing
+    x = np.linspace(2.3 * spacing, edge - 2.3 * spacing, receivers)
+    across = [] if len(shape) == 2 else [np.full_like(x, 0.47 * (shape[1] - 1) * spacing)]
+    at = np.stack([x, *across, np.full_like(x, 3.3 * spacing)], axis=-1)[None]
+    rec = so.Geometry(at, dt=4 * model.dt, t=t)
+    src = so.Geometry(at[:, receivers // 2 : receivers // 2 + 1] + 1.7, dt=4 * model.dt, t=t)
+    return model, so.modeling(model, src, rec), so.ricker(src, f0=0.04 / model.dt)
+
+
+def compare(name: str, repeat: int) -> None:
+    shape, spacing, steps, receivers, threads = CASES[name]
+    model, F, q = survey(shape, spacing, steps, receivers)
+    nt = F.factors[1].nt
+    stencil = bare(model.padded_shape, spacing, model.dt, model.space_order, threads)
+    kept = np.zeros((nt, *model.padded_shape), np.float32)
+    chunk = np.empty(model.padded_shape, np.float32)
+
+    def background() -> None:
+        for level in kept:
+            np.copyto(chunk, level)
+
+    d, J = F.linearize(q)
+    jobs = {
+        "stencil": lambda: stencil(nt),
+        "background": background,
+        "F @ q": lambda: on_threads(threads, lambda _: F @ q, 0),
+        "J.H @ d": lambda: on_threads(threads, lambda _: J.H @ d, 0),
+    }
+    times = {job: [] for job in jobs}
+    for run in range(repeat + 1):
+        for job, call in jobs.items():
+            start = time.perf_counter()
+            call()
+            if run:
+                times[job].append(time.perf_counter() - start)
+    seconds = {job: np.array(t) for job, t in times.items()}
+    cells = np.prod(model.padded_shape) * nt
+    least = {"F @ q": seconds["stencil"], "J.H @ d": seconds["stencil"] + seconds["background"]}
+    print(f"{' x '.join(map(str, shape))}, {nt} steps, {receivers} receivers, {threads} threads")
+    print(f"  stencil {cells / np.median(seconds['stencil']) / 1e9:.2f} GPts/s")
+    for job, floor in least.items():
+        print(f"  {job:8} {np.median(seconds[job]):.3f} s, {np.median(seconds[job] / floor):.2f} times the least")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", nargs="+", choices=CASES, default=list(CASES))
+    parser.add_argument("--repeat", type=int, default=7)
+    args = parser.parse_args()
+    devito.configuration["log-level"] = "WARNING"
+    for name in args.case:
+        compare(name, args.repeat)
+
+
+if __name__ == "__main__":
+    main()
