@@ -85,7 +85,7 @@ def main() -> None:
     v = overthrust(tuple(args.cells))
     v0 = 1 / gaussian_filter(1 / v, 12)
     true, smooth = (so.Model(v=values, spacing=SPACING, vmax=6.1) for values in (v, v0))
-    measured(true, smooth, 200.0, args.memory)  # builds the kernels
+    measured(true, smooth, 300.0, args.memory)  # builds the kernels
     march, gradient, took = measured(true, smooth, args.t, args.memory, told=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"gradient   {took:6.0f} s, {took / march:.1f} marches; peak memory {peak:.1f} GiB")

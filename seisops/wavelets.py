@@ -267,12 +267,13 @@ def warn_if_undersampled(model: Model, geometry: Geometry, q: NDArray) -> None:
     frequency = frequencies[np.searchsorted(energy, 0.99 * energy[-1])]
     found = model.slowest / max(frequency, 1e-12) / max(model.spacing)
     if found < needed:
-        # Stretched in time, a wavelet reaches as much lower as its peak is.
+        # Stretched in time, a wavelet reaches as much lower as its peak is; a step or a spike has none.
         peak = _peak(frequencies, spectrum)
+        lower = f"Lower its peak frequency f0 to {peak * found / needed:.2g} kHz, or refine" if peak else "Refine"
         warn(
             f"The source peaks at {peak:.3g} kHz and reaches {frequency:.3g} kHz, with {found:.1f} grid points in the "
-            f"shortest wavelength, where order {model.space_order} needs {needed}. Lower its peak frequency f0 to "
-            f"{peak * found / needed:.2g} kHz, or refine the grid to {max(model.spacing) * found / needed:.2g} m.",
+            f"shortest wavelength, where order {model.space_order} needs {needed}. {lower} the "
+            f"grid to {max(model.spacing) * found / needed:.2g} m.",
             UndersampledWarning, told=model.told, cause=("undersampled", f"{frequency:.2g}"),
         )  # fmt: skip
 

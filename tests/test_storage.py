@@ -15,7 +15,9 @@ from zoo import DOT, KINDS, ROUNDING, World, error, random, world
 
 import seisops as so
 from seisops import checks
-from seisops.storage import Auto, Checkpointed, Disk, Frequencies, Half, Memory, Subsampled, checkpointed
+from seisops.propagators.footprint import workspace_bytes
+from seisops.propagators.workspaces import workspaces
+from seisops.storage import Auto, Checkpointed, Disk, Frequencies, Half, Memory, Subsampled, buffers, checkpointed
 from seisops.storage.base import Wave
 
 # The wavelet of the world below has nothing beyond this, in kHz.
@@ -356,6 +358,40 @@ def test_the_estimate_is_what_is_allocated():
     _ = J @ w.dm
     held = sum(h.whole.nbytes for h in J.factors[-1].op._kept.values())
     assert held == J.memory(verbose=False).background
+
+
+@pytest.mark.parametrize(("storage", "marches", "blocks"), [("memory", 1, 0), ("half", 1, 1), ("checkpoints", 2, 1)])
+def test_the_estimate_counts_what_marches_at_once(monkeypatch, storage, marches, blocks):
+    w = longer()
+    with so.config(storage=STORAGES[storage]()):
+        J = w.F.jacobian(w.q)[[0]]
+    _ = J.H @ w.wave[:1]
+    running, most, taken = 0, 0, []
+    borrow, give_back, take = workspaces.borrow, workspaces.give_back, buffers.take
+
+    def borrowed(*args):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        return borrow(*args)
+
+    def given_back(*args):
+        nonlocal running
+        running -= 1
+        return give_back(*args)
+
+    def taken_of(shape, dtype):
+        taken.append(shape)
+        return take(shape, dtype)
+
+    monkeypatch.setattr(workspaces, "borrow", borrowed)
+    monkeypatch.setattr(workspaces, "give_back", given_back)
+    monkeypatch.setattr(buffers, "take", taken_of)
+    _ = J.H @ w.wave[:1]
+    block = (so.storage.base.BLOCK, *w.model.padded_shape)
+    assert (most, taken.count(block)) == (marches, blocks)
+    alone, step = workspace_bytes(w.model), w.A.wave().step_bytes
+    assert J.memory(verbose=False).marching == marches * alone + blocks * so.storage.base.BLOCK * step
 
 
 def test_a_run_that_cannot_fit_raises_with_the_table(monkeypatch, counted):

@@ -88,6 +88,14 @@ def test_the_limit_is_in_terms_of_the_peak_frequency():
         F @ so.ricker(src, 1.1 * limit)
 
 
+def test_what_has_no_peak_frequency_is_not_told_to_lower_it():
+    F, src = world()
+    q = np.zeros(src.shape)
+    q[..., 10:] = 0.5 ** np.arange(src.nt - 10)
+    with pytest.warns(UndersampledWarning, match=r"needs 3\. Refine the grid to [0-9.]+ m\."):
+        F @ q
+
+
 def test_a_background_below_the_band():
     F, src = world()
     q = so.ricker(src, 0.02)

@@ -150,9 +150,10 @@ class Propagation(SurveyOperator):
         return derivative(self.unfused if this is self else self.unfused.H, tail, x, wrt)
 
     def footprint(self, nsrc):
-        marching = at_once(nsrc, prod(self.model.padded_shape)) * workspace_bytes(self.model)
         backgrounds = [b for end in (self.left, self.right) if end for b in end.footprint(nsrc).backgrounds]
-        return Footprint(marching, self.wave(), backgrounds)
+        march = workspace_bytes(self.model)
+        shot = march + sum(b.chosen.running_bytes(b.wave(), march) for b in backgrounds)
+        return Footprint(at_once(nsrc, prod(self.model.padded_shape)) * shot, self.wave(), backgrounds)
 
     def shots_in(self, x, index):
         return super().shots_in(x, index) if self.right is None else self.right.shots_out(x, index)

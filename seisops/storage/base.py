@@ -101,6 +101,10 @@ class Storage(ABC):
     def nbytes(self, wave: Wave) -> int:
         """Bytes of memory that the history of a shot holds."""
 
+    def running_bytes(self, wave: Wave, march: int) -> int:
+        """Bytes that a march over the history takes for it while it runs; a march by itself takes `march`."""
+        return BLOCK * wave.step_bytes
+
     def chosen(self, wave: Wave, nsrc: int) -> Storage:
         """What to use for the backgrounds of `nsrc` shots: itself, unless it leaves that open."""
         return self

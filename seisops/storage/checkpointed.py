@@ -75,9 +75,9 @@ class Checkpointed(Storage):
         """Bytes of memory that the history of a shot holds."""
         return (self.count(wave) + 1) * wave.state()
 
-    def running_bytes(self, wave: Wave) -> int:
-        """Bytes that a march over the history takes while it runs."""
-        return self.nbytes(wave) + BLOCK * wave.step_bytes
+    def running_bytes(self, wave: Wave, march: int) -> int:
+        """Bytes that a march over the history takes for it while it runs: those of the march that is run again too."""
+        return super().running_bytes(wave, march) + march
 
 
 def advances(snapshots: int, blocks: int) -> int:

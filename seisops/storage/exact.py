@@ -31,6 +31,10 @@ class Memory(Storage):
         """Bytes of memory that the history of a shot holds."""
         return wave.nbytes
 
+    def running_bytes(self, wave: Wave, march: int) -> int:
+        """Bytes that a march over the history takes for it while it runs: none, it is read where it is."""
+        return 0
+
 
 class Whole(History):
     """All steps in one array, which a march writes to and reads from directly."""
