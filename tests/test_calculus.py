@@ -179,6 +179,15 @@ def test_migration_at_other_types(dtype):
     assert error(gradient, expected[1]) <= ROUNDING
 
 
+@pytest.mark.parametrize("op", [pylops.MatrixMult(np.eye(3)), pylops.MatrixMult(np.eye(3)) * (1 + 1j)])
+@pytest.mark.parametrize("batch", [(), (2,)])
+def test_a_product_of_what_is_not_finite_is_refused(op, batch):
+    x = np.ones((*batch, 3), op.dtype)
+    x[..., 1] = np.nan
+    with pytest.raises(ValueError, match="has 1 values that are not finite"):
+        bridge.evaluate(so.compose(op), (bridge.FORWARD,), bridge.Inputs(x=x))
+
+
 def test_a_linearisation_is_of_its_model():
     """What a product left in one model is not found in another, though its input is the same."""
     w = world("2d")

@@ -233,6 +233,13 @@ def test_adjoint_of_components(name, components):
     assert_adjoint(W.sources(G))
 
 
+def test_adjoint_of_a_sampler_by_itself_that_meets_a_wavefield_twice():
+    w = bare("elastic")
+    Pr = so.Projection(w.model, w.rec, component=so.Strain([3.0, 1.0], gauge=15.0))
+    assert_adjoint(Pr)
+    assert np.linalg.norm(Pr @ random(Pr.dims)) > 0
+
+
 @solids
 def test_adjoint(name):
     w = world(name)
