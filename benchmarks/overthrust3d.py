@@ -3,7 +3,7 @@
 python benchmarks/overthrust3d.py [--cells 401 401 187] [--t 3000] [--memory 8] [--output pictures]
 
 401 x 401 x 187 cells of 25 m, generated: folded layers of 2.2 to 6 km/s under a weathered top, two thrusts that push
-the left over the right, and a buried channel. A source in the middle, receivers all over the surface. The background of
+the right over the left, and a buried channel. A source in the middle, receivers all over the surface. The background of
 the gradient would take hundreds of GiB; it is marched again from checkpoints. Printed are times, in marches too, and
 the peak of the memory; the picture shows the true model, the smooth one and the gradient.
 """
@@ -93,13 +93,15 @@ def main() -> None:
     figure, axes = plt.subplots(3, 2, figsize=(15, 12), layout="constrained")
     # What a shot sees fades with depth.
     shown = -np.reshape(gradient, true.shape) * np.arange(args.cells[2]) ** 2
-    pictures = {"velocity": (v, {"limits": (2.2, 6.0)}), "start": (v0, {"limits": (2.2, 6.0)}),
-                "descent in m, by depth squared": (shown, {"clip": 99.5, "label": ""})}  # fmt: skip
-    for row, (name, (values, look)) in zip(axes, pictures.items(), strict=True):
-        so.plot.section(true, values, row[0], title=name, **look)
-        so.plot.section(
-            true, values, row[1], across="z", at=0.27 * SPACING * args.cells[2], title=f"{name}, a map", **look
-        )
+    rows = [
+        ("velocity", v, {"limits": (2.2, 6.0)}),
+        ("start", v0, {"limits": (2.2, 6.0)}),
+        ("descent in m, by depth squared", shown, {"clip": 99.5, "label": ""}),
+    ]
+    for (section, above), (name, values, look) in zip(axes, rows, strict=True):
+        so.plot.section(true, values, section, title=name, **look)
+        depth = 0.27 * SPACING * args.cells[2]
+        so.plot.section(true, values, above, across="z", at=depth, title=f"{name}, a map", **look)
     args.output.mkdir(parents=True, exist_ok=True)
     figure.savefig(args.output / "overthrust3d.png", dpi=110)
 

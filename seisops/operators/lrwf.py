@@ -13,7 +13,6 @@ from seisops.operators.survey_operator import (
     RECEIVER,
     Collected,
     SurveyOperator,
-    among,
     channel,
     check_arguments,
     filters,
@@ -111,7 +110,7 @@ class LRWF(SurveyOperator):
         w = self.model.embed(self._shotwise(w).astype(self.dtype))
         q = self._series()
         u = q.reshape(*q.shape, *(1,) * self.model.ndim) * w[:, None]
-        return among(u, self._channel, self.dims)
+        return _among(u, self._channel, self.dims)
 
     # --- as one end of a propagation
 
@@ -131,3 +130,12 @@ class LRWF(SurveyOperator):
     def collector(self) -> Collected:
         """Takes the weights of one shot after the other."""
         return Collected(lambda parts: np.stack(parts).reshape(self.dimsd))
+
+
+def _among(u: NDArray, k: int | None, dims: tuple[int, ...]) -> NDArray:
+    """The wavefield `u` (shot, step, ...) in its place among those of a medium, the others zero."""
+    if k is None:
+        return u.reshape(dims)
+    found = np.zeros((*u.shape[:2], dims[-u.ndim + 1], *u.shape[2:]), u.dtype)
+    found[:, :, k] = u
+    return found.reshape(dims)

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from math import prod
 
-import numpy as np
 from numpy.typing import NDArray
 
 from seisops.algebra import SeismicOperator, ShotIndex
@@ -118,15 +117,6 @@ def channel(model: Model, name: str) -> int | None:
         known = ", ".join(model.medium.components(model.ndim))
         raise ValueError(f"{type(model.medium).__name__} has no component {name!r}; it has {known}.")
     return names.index(name) if len(names) > 1 else None
-
-
-def among(u: NDArray, k: int | None, dims: tuple[int, ...]) -> NDArray:
-    """The wavefield `u` (shot, step, ...) in its place among those of a medium, the others zero."""
-    if k is None:
-        return u.reshape(dims)
-    found = np.zeros((*u.shape[:2], dims[-u.ndim + 1], *u.shape[2:]), u.dtype)
-    found[:, :, k] = u
-    return found.reshape(dims)
 
 
 # At which end of A an operator stands, whichever way it is marched: where waves set out, or where they are observed.

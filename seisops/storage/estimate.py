@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psutil
 
-from seisops.storage.base import BLOCK, Storage, Wave
+from seisops.storage.base import Storage, Wave
 from seisops.storage.checkpointed import Checkpointed
 from seisops.storage.compressed import Half
 from seisops.storage.exact import Disk, Memory
@@ -45,7 +45,7 @@ def check(wave: Wave, nsrc: int, chosen: Storage) -> None:
         With the table.
     """
     kept, allowed = nsrc * chosen.nbytes(wave), limit()
-    if kept + BLOCK * wave.step_bytes > psutil.virtual_memory().available:
+    if kept + chosen.running_bytes(wave, 0) > psutil.virtual_memory().available:
         raise MemoryError(f"{describe(chosen, wave)} needs more than the free memory.\n{table(wave, nsrc, chosen)}")
     if allowed is not None and kept > allowed:
         raise MemoryError(
