@@ -84,9 +84,8 @@ def compare(name: str, repeat: int) -> None:
     cells = np.prod(model.padded_shape) * nt
     least = {"F @ q": seconds["stencil"], "J.H @ d": seconds["stencil"] + seconds["background"]}
     print(f"{' x '.join(map(str, shape))}, {nt} steps, {receivers} receivers, {threads} threads")
-    # As it is estimated, with a level more than a forward march takes.
     levels = F.memory(verbose=False).marching / (np.prod(model.padded_shape) * 4)
-    print(f"  F @ q takes the memory of {levels:.1f} wavefields of one step at most")
+    print(f"  F @ q takes the memory of {levels:.1f} wavefields of one step")
     print(f"  stencil {cells / np.median(seconds['stencil']) / 1e9:.2f} GPts/s")
     for job, floor in least.items():
         print(f"  {job:8} {np.median(seconds[job]):.3f} s, {np.median(seconds[job] / floor):.2f} times the least")

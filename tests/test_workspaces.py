@@ -75,11 +75,35 @@ def test_a_march_holds_the_levels_that_it_reads(fresh):
     model = so.Model(v=np.full((25, 21), 2.0), spacing=10.0, dtype="float64")
     at = so.Geometry([[[100.0, 100.0]]], dt=2.0, t=60.0)
     F = so.modeling(model, at, at)
+    # Which is what either is estimated to take.
+    taken = {space.nbytes - module.OBJECTS for space in idle(fresh)}
+    assert taken == {F.memory().marching, F.H.memory().marching}
     _ = F.jacobian(np.ones(F.dims)) @ np.ones(model.shape)
     # A second difference in time has a third.
     assert sorted(len(space.waves["u"]) for space in idle(fresh)) == [2, 2, 2, 3]
     # Which the estimate counts, and memories in their strips.
     assert max(space.nbytes for space in idle(fresh)) - module.OBJECTS == footprint.workspace_bytes(model)
+
+
+def test_a_march_in_three_dimensions_takes_five_wavefields():
+    """Two levels, what scales them, and the memories of six strips, with what differences read around each."""
+    model = so.Model(v=np.full((200, 200, 150), 2.0), spacing=10.0)
+    at = so.Geometry([[[100.0, 100.0, 100.0]]], dt=2.0, t=60.0)
+    assert so.modeling(model, at, at).memory().marching < 5 * np.prod(model.padded_shape) * 4
+
+
+def test_arrays_hold_what_differences_read(fresh):
+    model = so.Model(v=np.full((17, 15, 30), 2.0), spacing=10.0, dtype="float64", absorb=4, space_order=4)
+    at = so.Geometry([[[100.0, 100.0, 60.0]]], dt=2.0, t=20.0)
+    F = so.modeling(model, at, at)
+    _ = F @ np.ones(F.dims)
+    (space,) = idle(fresh)
+    physics = space.fields.physics
+    # Along the last axis a row begins where a vector does, and so does what is its own in it.
+    assert [*physics.fields["u"].halo] == [(0, 0), (2, 2), (2, 2), (8, 2)]
+    assert [*physics.memories["psi0"][0].halo] == [(2, 2), (0, 0), (0, 10)]
+    assert [*physics.memories["psi2"][0].halo] == [(0, 0), (0, 0), (8, 8)]
+    assert [*physics.memories["zeta1"][0].halo] == [(0, 0), (0, 0), (0, 10)]
 
 
 def test_a_march_that_is_collected_while_another_gives_back_does_not_wait_for_it(fresh):

@@ -151,7 +151,10 @@ class Propagation(SurveyOperator):
 
     def footprint(self, nsrc):
         backgrounds = [b for end in (self.left, self.right) if end for b in end.footprint(nsrc).backgrounds]
-        march = workspace_bytes(self.model)
+        march = workspace_bytes(self.model, adjoint=self.adjoint_time, levels=2)
+        if backgrounds:
+            # What is kept of a wavefield may be its second difference in time.
+            march = max(march, workspace_bytes(self.model))
         shot = march + sum(b.chosen.running_bytes(b.wave(), march) for b in backgrounds)
         return Footprint(at_once(nsrc, prod(self.model.padded_shape)) * shot, self.wave(), backgrounds)
 

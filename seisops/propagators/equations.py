@@ -22,7 +22,7 @@ from seisops.physics.steps import Port, Receiver, Source, Stage
 from seisops.physics.surface import edge
 from seisops.physics.terms import ZERO, Difference, Field, Operation, Term
 from seisops.propagators.loops import arranged, runs, turns
-from seisops.propagators.strips import Side, halo, lives_in_strips, memories, width
+from seisops.propagators.strips import Side, halo, lives_in_strips, memories, reach, width
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,11 +66,13 @@ class Functions:
         self, scheme: Scheme, grid: Grid, sides, *, absorb: int, order: int, adjoint: bool, levels: int
     ) -> None:
         self.scheme, self.grid, self.order, self.adjoint, self.level_count = scheme, grid, order, adjoint, levels
-        self._reach = order, halo(grid.shape_local, order)
+        self._around = order, halo(grid.shape_local, reach(scheme, grid.dim, order))
         self.widths = [width(scheme, axis, grid.dim, absorb, order) for axis in range(grid.dim)]
         self.names, self.turns = sides, turns(scheme)
         layered = [f for f in scheme.fields if f.strip is not None and lives_in_strips(f, scheme, sides[f.strip])]
-        self.memories = {f.name: memories(f, self.sides(f.strip), order) for f in layered}
+        self.memories = {
+            f.name: memories(f, self.sides(f.strip), order, reach(scheme, grid.dim, order, f.name)) for f in layered
+        }
         self.fields = {f.name: self._field(f) for f in scheme.fields if f.name not in self.memories}
         self.coefficients = {name: self._coefficient(name) for name in scheme.coefficients}
 
@@ -99,13 +101,13 @@ class Functions:
 
     def _field(self, f) -> Function:
         if f.second:
-            return TimeFunction(name=f.name, grid=self.grid, time_order=self.level_count - 1, space_order=self._reach)
-        return Function(name=f.name, grid=self.grid, space_order=self._reach)
+            return TimeFunction(name=f.name, grid=self.grid, time_order=self.level_count - 1, space_order=self._around)
+        return Function(name=f.name, grid=self.grid, space_order=self._around)
 
     def _coefficient(self, name: str) -> Function:
         along = profile(name)
         if along is None:
-            return Function(name=name, grid=self.grid, space_order=self._reach)
+            return Function(name=name, grid=self.grid, space_order=self._around)
         axis = along[1]
         d, n = self.grid.dimensions[axis], self.grid.shape[axis]
         return Function(name=name, grid=self.grid, dimensions=(d,), shape=(n,), space_order=self.order)

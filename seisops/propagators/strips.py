@@ -12,6 +12,8 @@ from seisops.physics.terms import Difference, Field, Term
 
 # Cells that the widest vector instructions take at once; the rest of a strip would go cell by cell.
 VECTOR = 16
+# Those of the vectors that compilers choose by themselves.
+CHOSEN = 8
 
 
 def depth(scheme: Scheme, axis: int) -> int:
@@ -41,10 +43,18 @@ def sides_along(model: Model, scheme: Scheme, axis: int) -> tuple[str, ...]:
     return ("whole",) if len(present) * cells > model.padded_shape[axis] else present
 
 
-def halo(shape: tuple[int, ...], order: int) -> tuple[tuple[int, int], ...]:
-    """Nodes around a grid that differences read; beyond the last so many that every row begins where a vector does."""
-    row = shape[-1] + 2 * order
-    return (*((order, order),) * (len(shape) - 1), (order, order + -row % VECTOR))
+def reach(scheme: Scheme, ndim: int, order: int, name: str = "") -> tuple[int, ...]:
+    """How far along every axis differences read a field, in nodes; without a name the furthest of all."""
+    terms = [t.operations for stage in scheme.stages for t in stage.terms if name in ("", t.field)]
+    counts = ([sum(isinstance(o, Difference) and o.axis == axis for o in t) for t in terms] for axis in range(ndim))
+    return tuple(order // 2 * max([0, *found]) for found in counts)
+
+
+def halo(shape: tuple[int, ...], reach: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Nodes around an array that differences read, so many that in every row the first of its own begins a vector."""
+    *across, along = reach
+    before = -(-along // CHOSEN) * CHOSEN
+    return (*((n, n) for n in across), (before, along + -(before + shape[-1] + along) % VECTOR))
 
 
 class Side(SubDomain):
@@ -95,9 +105,12 @@ def lives_in_strips(f: Field, scheme: Scheme, sides: tuple[str, ...]) -> bool:
     return not (configuration["mpi"] or elsewhere or "whole" in sides) and bare
 
 
-def memories(f: Field, sides: list[Side], order: int) -> list[Function]:
+def memories(f: Field, sides: list[Side], order: int, reach: tuple[int, ...]) -> list[Function]:
     """A memory in each strip of its layer."""
-    return [Function(name=f"{f.name}_{side.side}", grid=side, space_order=order) for side in sides]
+    return [
+        Function(name=f"{f.name}_{side.side}", grid=side, space_order=(order, halo(side.shape, reach)))
+        for side in sides
+    ]
 
 
 def _bare(term: Term) -> bool:
