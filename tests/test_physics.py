@@ -75,7 +75,8 @@ def test_closed_form_in_3d():
 @pytest.mark.parametrize("depth, receivers", [(5.0, 5.0), (55.0, 113.0)])
 def test_closed_form_under_a_free_surface(depth, receivers):
     source = np.array([303.7, depth])
-    earth = model((221, 101), free_surface=True)
+    # At the surface little is sent along it and little heard: what ten cells send back from below is 0.3 % of that.
+    earth = model((221, 101), free_surface=True, absorb=20)
     F, src = modelling(earth, source, line(source, OFFSETS, receivers), 2.0, 1500.0)
     q = so.ricker(src, F0, dtype="float64")
     d = (F @ q)[0] / DX**2
@@ -124,7 +125,7 @@ def test_units_of_a_bare_wavefield():
 # ---------------------------------------------------------------------- the absorbing layer
 
 
-@pytest.mark.parametrize("absorb, decibel", [(10, -75), (20, -95)])
+@pytest.mark.parametrize("absorb, decibel", [(10, -85), (20, -95)])
 def test_reflection_of_the_layer(absorb, decibel):
     n, t = 101, 900.0
 

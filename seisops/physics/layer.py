@@ -3,7 +3,8 @@ r"""The absorbing layer of any scheme: every difference along an axis stretched,
 .. math:: \partial x \to \partial x + \psi, \qquad \psi \leftarrow b\,\psi + a\,\partial x
 
 and for a compact second difference :math:`\partial^2 x \to \partial^2 x + \partial\psi + \zeta`,
-:math:`\zeta \leftarrow b\,\zeta + a\,(\partial^2 x + \partial\psi)`. The profiles a and b are constants of the grid,
+:math:`\zeta \leftarrow b\,\zeta + a\,(\partial^2 x + \partial\psi)`, with :math:`\psi` half a cell beside x, where four
+nodes do for both of its differences. The profiles a and b are constants of the grid,
 named after their axis and whether they are on nodes (0) or half cells (1): ``a0_0``, ``b0_0``. So are r and s, which
 take the weight of a free surface off (:mod:`seisops.physics.surface`), whose differences are ordinary ones in a layer.
 
@@ -23,6 +24,10 @@ from seisops.physics.ordering import merged
 from seisops.physics.scheme import Scheme
 from seisops.physics.steps import Stage
 from seisops.physics.terms import Difference, Expression, Field, Term, Times
+
+# Of the differences that make and take the first memory of a second difference: half a cell beside, those of order 4
+# reflect -89 dB from ten cells where those of order 8 reflect -92, and central ones of order 8, 6, 4 -93, -87 and -74.
+ORDER = 4
 
 
 def profile(coefficient: str) -> tuple[str, int, int] | None:
@@ -103,14 +108,19 @@ class _Stretcher:
         """What is added to a difference of a term."""
         a, b = (f"{name}{o.axis}_{place[o.axis]}" for name in "ab")
         o = replace(o, ending=0)
-        first = replace(o, degree=1) if o.degree == 2 else o
-        psi = self._field("psi", first, inner, place)
-        self._stage(psi, b, Times(a)(first(Expression((inner,)))))
         if o.degree == 1:
+            psi = self._field("psi", o, inner, place)
+            self._stage(psi, b, Times(a)(o(Expression((inner,)))))
             return [Term(psi.name)]
+        half = -1 if place[o.axis] else 1
+        there, back = (replace(o, degree=1, shift=shift, order=ORDER) for shift in (half, -half))
+        beside = tuple(k + half * (axis == o.axis) for axis, k in enumerate(place))
+        a_beside, b_beside = (f"{name}{o.axis}_{beside[o.axis]}" for name in "ab")
+        psi = self._field("psi", there, inner, beside)
+        self._stage(psi, b_beside, Times(a_beside)(there(Expression((inner,)))))
         zeta = self._field("zeta", o, inner, place)
-        self._stage(zeta, b, Times(a)(o(Expression((inner,)))) + Times(a)(first(psi.value)))
-        return [Term(psi.name, (first,)), Term(zeta.name)]
+        self._stage(zeta, b, Times(a)(o(Expression((inner,)))) + Times(a)(back(psi.value)))
+        return [Term(psi.name, (back,)), Term(zeta.name)]
 
     def _field(self, kind: str, o: Difference, inner: Term, place: tuple[int, ...]) -> Field:
         key = (kind, o, inner)

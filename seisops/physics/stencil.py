@@ -15,7 +15,7 @@ from seisops.physics.terms import Difference
 def weights(difference: Difference, order: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
     """Nodes beside that of the result and what they weigh on a unit grid.
 
-    Accurate to `order` (Fornberg, 1988, Mathematics of Computation 51).
+    Accurate to `order`, or to its own (Fornberg, 1988, Mathematics of Computation 51).
 
     The result of a shift by +1 lies half a cell after the node of its index, of one by -1 half a cell before the half
     cell of its index.
@@ -29,9 +29,14 @@ def weights(difference: Difference, order: int) -> tuple[tuple[int, ...], tuple[
     return tuple(k for k, _ in used), tuple(w for _, w in used)
 
 
+def of_order(difference: Difference, order: int) -> int:
+    """The order of a difference in a model of an `order`."""
+    return order if difference.order is None else min(difference.order, order)
+
+
 def span(difference: Difference, order: int) -> tuple[int, int]:
-    """The first and the last node of a difference, beside that of its result."""
-    p = order // 2
+    """The first and the last node of a difference, beside that of its result, in a model of an `order`."""
+    p = of_order(difference, order) // 2
     return (1 if difference.shift > 0 else 0) - p, (-1 if difference.shift < 0 else 0) + p
 
 

@@ -28,13 +28,14 @@ class Difference:
     """A central difference of `degree` along an axis, 0 interpolating; `shift` moves the result by half a cell.
 
     One that is `ending`, 1, takes one side at a free surface, its transpose, -1, is adjoint to that; see
-    :mod:`seisops.physics.surface`.
+    :mod:`seisops.physics.surface`. It is of the model's order, or of a lower one where `order` says so.
     """
 
     axis: int
     degree: int = 1
     shift: int = 0
     ending: int = 0
+    order: int | None = None
 
     @property
     def transpose(self) -> tuple[float, Difference]:

@@ -95,7 +95,7 @@ def grid(model: Model, reach: int = 0) -> Grid:
     found = _grid(shape, model.spacing, model.dtype.type, model.free_surface)
     for axis, (n, k) in enumerate(zip(shape, found.distributor.topology, strict=True)):
         # Devito takes a layer to lie within the ranks at the edge, and a halo within the next neighbour.
-        strip = strip_cells(model.absorb, order, contiguous=axis == model.ndim - 1)
+        strip = strip_cells(model.absorb + order // 2, contiguous=axis == model.ndim - 1)
         least = max(strip, order, reach)
         if k > 1 and n // k < least:
             raise ValueError(

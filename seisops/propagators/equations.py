@@ -17,7 +17,7 @@ from devito import Derivative, Eq, Function, Grid, Inc, TimeFunction
 
 from seisops.physics.layer import profile
 from seisops.physics.scheme import Scheme
-from seisops.physics.stencil import span, weights
+from seisops.physics.stencil import of_order, span, weights
 from seisops.physics.steps import Port, Receiver, Source, Stage
 from seisops.physics.surface import edge
 from seisops.physics.terms import ZERO, Difference, Field, Operation, Term
@@ -258,4 +258,4 @@ class Functions:
         nodes, values = weights(o, self.order)
         first, last = span(o, self.order)
         row = [dict(zip(nodes, values, strict=True)).get(k, 0.0) for k in range(first, last + 1)]
-        return Derivative(x, (d, o.degree), fd_order=self.order, weights=row, **x0)
+        return Derivative(x, (d, o.degree), fd_order=of_order(o, self.order), weights=row, **x0)

@@ -8,6 +8,7 @@ from devito import Function, Grid, SubDimension, SubDomain, configuration
 
 from seisops.model import Model
 from seisops.physics.scheme import Scheme
+from seisops.physics.stencil import span
 from seisops.physics.terms import Difference, Field, Term
 
 # Cells that the widest vector instructions take at once; the rest of a strip would go cell by cell.
@@ -16,24 +17,20 @@ VECTOR = 16
 CHOSEN = 8
 
 
-def depth(scheme: Scheme, axis: int) -> int:
-    """How many differences along `axis` a stage of its layer takes of one another."""
-    terms = (t for stage in scheme.stages if stage.strip == axis for t in stage.terms)
-    return max([1, *(sum(isinstance(o, Difference) and o.axis == axis for o in t.operations) for t in terms)])
-
-
-def strip_cells(absorb: int, order: int, contiguous: bool, deep: int = 1) -> int:
-    """Cells of the strip a layer lives on: as far as its differences reach, `deep` of them of one another.
-
-    Along the contiguous axis whole vectors.
-    """
-    reach = absorb + deep * order // 2
-    return -(-reach // VECTOR) * VECTOR if contiguous else reach
+def strip_cells(cells: int, contiguous: bool) -> int:
+    """Cells of a strip that needs so many: along the contiguous axis whole vectors."""
+    return -(-cells // VECTOR) * VECTOR if contiguous else cells
 
 
 def width(scheme: Scheme, axis: int, ndim: int, absorb: int, order: int) -> int:
-    """Cells of the strips of a scheme along an axis."""
-    return strip_cells(absorb, order, axis == ndim - 1, depth(scheme, axis))
+    """Cells of the strips of a scheme along an axis: those of its layer, and as far as they are felt beyond.
+
+    Memories are met times a profile, which is zero outside of the layer; its last half cell may be one more.
+    """
+    memories = {f.name for f in scheme.fields if f.strip == axis}
+    felt = (t for s in scheme.stages if s.strip == axis and s.target not in memories for t in s.terms)
+    beyond = max([1, *(_reach(t, axis, order) for t in felt)])
+    return strip_cells(absorb + beyond, axis == ndim - 1)
 
 
 def sides_along(model: Model, scheme: Scheme, axis: int) -> tuple[str, ...]:
@@ -45,9 +42,13 @@ def sides_along(model: Model, scheme: Scheme, axis: int) -> tuple[str, ...]:
 
 def reach(scheme: Scheme, ndim: int, order: int, name: str = "") -> tuple[int, ...]:
     """How far along every axis differences read a field, in nodes; without a name the furthest of all."""
-    terms = [t.operations for stage in scheme.stages for t in stage.terms if name in ("", t.field)]
-    counts = ([sum(isinstance(o, Difference) and o.axis == axis for o in t) for t in terms] for axis in range(ndim))
-    return tuple(order // 2 * max([0, *found]) for found in counts)
+    terms = [t for stage in scheme.stages for t in stage.terms if name in ("", t.field)]
+    return tuple(max([0, *(_reach(t, axis, order) for t in terms)]) for axis in range(ndim))
+
+
+def _reach(term: Term, axis: int, order: int) -> int:
+    along = (o for o in term.operations if isinstance(o, Difference) and o.axis == axis)
+    return sum(max(map(abs, span(o, order))) for o in along)
 
 
 def halo(shape: tuple[int, ...], reach: tuple[int, ...]) -> tuple[tuple[int, int], ...]:

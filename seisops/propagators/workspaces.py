@@ -19,7 +19,7 @@ from seisops.physics.layer import profile
 from seisops.physics.steps import Receiver
 from seisops.propagators import domain
 from seisops.propagators.kernels import FieldSet, KernelSpec
-from seisops.propagators.strips import depth
+from seisops.propagators.strips import width
 from seisops.propagators.surroundings import quiet
 
 # Amplitude reflection of the layer at vertical incidence in the continuous limit.
@@ -64,7 +64,7 @@ class Workspace:
     """The fields of one kernel on one grid, for one shot at a time."""
 
     def __init__(self, spec: KernelSpec, model: Model) -> None:
-        layers = (spec.absorb + depth(spec.scheme, axis) * spec.space_order // 2 for axis in range(spec.ndim))
+        layers = (width(spec.scheme, axis, spec.ndim, spec.absorb, spec.space_order) for axis in range(spec.ndim))
         self.fields = FieldSet(spec, domain.grid(model, max(spec.reach, *layers)))
         self.shape, self.part = model.padded_shape, domain.slices(model)
         physics, scheme = self.fields.physics, spec.scheme
@@ -175,6 +175,8 @@ def profile_values(model: Model, letter: str, axis: int, half: int) -> NDArray:
     before, after = (cells if width else 0 for width in model.pad_widths[axis])
     i = np.arange(n) + half / 2
     depth = np.maximum((before - i) * (before > 0), (i - (n - 1 - after)) * (after > 0)).clip(0) / cells
+    # Beyond the last node, as before the first, is nothing: both sides are alike.
+    depth[i > n - 1] = 0
     sigma = -3 * model.vmax * np.log(REFLECTION) / (2 * cells * d) * depth**2
     inner, outer = model.medium.layer_shift
     alpha = np.pi * model.vmax / (CELLS_PER_WAVELENGTH * d) * (inner * (1 - depth).clip(0) + outer)
