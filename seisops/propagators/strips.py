@@ -22,15 +22,19 @@ def strip_cells(cells: int, contiguous: bool) -> int:
     return -(-cells // VECTOR) * VECTOR if contiguous else cells
 
 
-def width(scheme: Scheme, axis: int, ndim: int, absorb: int, order: int) -> int:
-    """Cells of the strips of a scheme along an axis: those of its layer, and as far as they are felt beyond.
+def felt(scheme: Scheme, axis: int, absorb: int, order: int) -> int:
+    """Cells from a side of the grid, along an axis, as far as a scheme feels the layer there.
 
     Memories are met times a profile, which is zero outside of the layer; its last half cell may be one more.
     """
     memories = {f.name for f in scheme.fields if f.strip == axis}
-    felt = (t for s in scheme.stages if s.strip == axis and s.target not in memories for t in s.terms)
-    beyond = max([1, *(_reach(t, axis, order) for t in felt)])
-    return strip_cells(absorb + beyond, axis == ndim - 1)
+    terms = (t for s in scheme.stages if s.strip == axis and s.target not in memories for t in s.terms)
+    return absorb + max([1, *(_reach(t, axis, order) for t in terms)])
+
+
+def width(scheme: Scheme, axis: int, ndim: int, absorb: int, order: int) -> int:
+    """Cells of the strips of a scheme along an axis."""
+    return strip_cells(felt(scheme, axis, absorb, order), axis == ndim - 1)
 
 
 def sides_along(model: Model, scheme: Scheme, axis: int) -> tuple[str, ...]:

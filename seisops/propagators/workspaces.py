@@ -19,7 +19,7 @@ from seisops.physics.layer import profile
 from seisops.physics.steps import Receiver
 from seisops.propagators import domain
 from seisops.propagators.kernels import FieldSet, KernelSpec
-from seisops.propagators.strips import width
+from seisops.propagators.strips import felt
 from seisops.propagators.surroundings import quiet
 
 # Amplitude reflection of the layer at vertical incidence in the continuous limit.
@@ -64,7 +64,7 @@ class Workspace:
     """The fields of one kernel on one grid, for one shot at a time."""
 
     def __init__(self, spec: KernelSpec, model: Model) -> None:
-        layers = (width(spec.scheme, axis, spec.ndim, spec.absorb, spec.space_order) for axis in range(spec.ndim))
+        layers = (felt(spec.scheme, axis, spec.absorb, spec.space_order) for axis in range(spec.ndim))
         self.fields = FieldSet(spec, domain.grid(model, max(spec.reach, *layers)))
         self.shape, self.part = model.padded_shape, domain.slices(model)
         physics, scheme = self.fields.physics, spec.scheme
