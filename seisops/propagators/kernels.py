@@ -30,7 +30,8 @@ from seisops import watching
 from seisops.physics.scheme import Scheme
 from seisops.physics.steps import Receiver, Source
 from seisops.propagators import domain
-from seisops.propagators.couplings import Coupling, Offsets
+from seisops.propagators.couplings import Coupling
+from seisops.propagators.couplings.narrow import MACROS
 from seisops.propagators.equations import Functions
 from seisops.propagators.lowering import lowering
 from seisops.propagators.surroundings import float_environment, quiet, uncollected
@@ -68,7 +69,7 @@ class KernelSpec:
     @property
     def reach(self) -> int:
         """Nodes that a part of a grid needs of its neighbours."""
-        return max([self.space_order, *(2 * c.cells for c in (self.source, *self.measures) if isinstance(c, Offsets))])
+        return max(self.space_order, *(c.reach for c in (self.source, *self.measures)))
 
 
 # Steps of what stands for arrays of any number of steps.
@@ -126,6 +127,7 @@ def _build(spec: KernelSpec) -> Operator:
     with lowering():
         functions = FieldSet(spec, domain.template(shape, np.dtype(spec.dtype).type, spec.free_surface))
         operator = Operator(_equations(spec, functions), name="March", **_build_options(spec))
+    operator._headers.update(MACROS)
     # Its own copy, as Devito's may be shared. A debugger's symbols take a fifth of the time that compiling takes.
     operator._compiler = copy(operator._compiler)
     operator._compiler.cflags = [flag for flag in operator._compiler.cflags if flag != "-g"]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from seisops.model import Model
 from seisops.propagators import domain
-from seisops.propagators.couplings import Coupling
+from seisops.propagators.couplings import Coupling, Narrow
 from seisops.propagators.points import PointWeights
 from seisops.propagators.workspaces import Slot
 from seisops.storage import buffers
@@ -21,13 +21,18 @@ from seisops.storage.base import History
 class Term:
     """A coupling with its values: what is injected, and the constants of the coupling.
 
-    The background wavefield of a coupling, too large to be a value like the others, is its `history`.
+    The background wavefield of a coupling, too large to be a value like the others, is its `history`, which says in how
+    many bits it is.
     """
 
     coupling: Coupling
     values: dict[str, NDArray] = field(default_factory=dict)
     points: tuple[PointWeights, ...] = ()
     history: History | None = None
+
+    def __post_init__(self) -> None:
+        if self.history is not None and self.history.narrow:
+            object.__setattr__(self, "coupling", Narrow(self.coupling))
 
 
 class PortArrays:
@@ -88,10 +93,10 @@ class PortArrays:
     def after(self, start: int, stop: int) -> None:
         """Take out what the block measured."""
         seen = self.seen.get(self.payload)
-        mends = hasattr(self.term.coupling, "at_the_end")
+        mends = self.writes and hasattr(self.term.coupling, "at_the_end")
         last = self.marching.last_step(start, stop) if mends else None
         if last is not None:
-            h = seen.dtype.type(self.marching.model.dt)
+            h = self.marching.model.dtype.type(self.marching.model.dt)
             self.term.coupling.at_the_end(seen[last], partial(self.marching.levels, step=last), h)
         if self.writes:
             self.term.history.write(start, stop, seen[: stop - start])

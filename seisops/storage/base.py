@@ -66,10 +66,13 @@ class History(ABC):
         Steps it takes and gives at once, BLOCK; None takes and gives all steps, in `whole`.
     marched : bool
         Whether a march must fill it before it is read.
+    narrow : bool
+        Whether kernels write and read it in 16 bits, see :mod:`seisops.storage.bfloat16`.
     """
 
     block: int | None = BLOCK
     marched = True
+    narrow = False
     # Where the march that fills it should put a block; None leaves that to the march.
     buffer: NDArray | None = None
 

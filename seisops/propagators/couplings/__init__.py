@@ -9,6 +9,7 @@ Wavefield            f_n                              f_n = u_n
 Scattering           sum_c f dc(x) g_n                dc = sum_n f g_n u_n
 Offsets              -sum_k dm_k(x) g_n(x - 2k)       dm_k = -sum_n g_n(x - 2k) u_n
 Background           (measures only)                  g_n = u_n, or (u_{n+1} - 2 u_n + u_{n-1}) / h^2
+Narrow               of another, its g_n in 16 bits   of another, its g_n in 16 bits
 ==================== =============================== ======================================
 
 A coupling is only structure: what a kernel is compiled from. Its ``fields`` are the Devito functions
@@ -19,9 +20,10 @@ place of its own in a payload, next to the time.
 from seisops.propagators.couplings.background import Background
 from seisops.propagators.couplings.base import Coupling
 from seisops.propagators.couplings.low_rank import LowRank
+from seisops.propagators.couplings.narrow import Narrow
 from seisops.propagators.couplings.offsets import Offsets
 from seisops.propagators.couplings.points import Points
 from seisops.propagators.couplings.scattering import Scattering
 from seisops.propagators.couplings.wavefield import Wavefield
 
-__all__ = ["Background", "Coupling", "LowRank", "Offsets", "Points", "Scattering", "Wavefield"]
+__all__ = ["Background", "Coupling", "LowRank", "Narrow", "Offsets", "Points", "Scattering", "Wavefield"]

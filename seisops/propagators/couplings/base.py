@@ -63,6 +63,8 @@ class Coupling(ABC):
         Whether steps add to the payload.
     behind : bool
         Whether it reads the step behind of a field of second order, which a kernel then keeps beside the step ahead.
+    reach : int
+        Nodes that it reads beyond the one it stands at.
     """
 
     port: str = field(default="p", kw_only=True)
@@ -72,6 +74,10 @@ class Coupling(ABC):
     @property
     def behind(self) -> bool:
         return False
+
+    @property
+    def reach(self) -> int:
+        return 0
 
     @property
     def ports(self) -> tuple[str, ...]:

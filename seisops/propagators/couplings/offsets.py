@@ -27,6 +27,10 @@ class Offsets(Coupling):
     additive = True
 
     @property
+    def reach(self):
+        return 2 * self.cells
+
+    @property
     def ports(self):
         return tuple(dict.fromkeys(target for _, target, _, _ in self.scatterers))
 
