@@ -87,6 +87,20 @@ def thin():
                 yield f"{kind}, {'on' if left is on else 'off'} and {'on' if right is on else 'off'} nodes", op
 
 
+def half():
+    """Jacobians and extended images whose backgrounds have sixteen bits a number."""
+    from zoo import world
+
+    import seisops as so
+
+    for kind in ("2d", "2d-float32", "3d"):
+        w = world(kind)
+        with so.config(storage=so.storage.Half()):
+            J = w.F.jacobian(w.q)
+        for op in (J, J.H, so.imaging.subsurface_offsets(J, 2), so.imaging.inverse_scattering(J).H):
+            yield f"half, {kind}: {op}", op
+
+
 def main(kinds: list[str]) -> None:
     """Run every operator of the kinds."""
     import numpy as np
@@ -94,6 +108,7 @@ def main(kinds: list[str]) -> None:
 
     sets = {
         "thin": thin,
+        "half": half,
         "2d": lambda: zoo("2d", NAMES),
         "surface": lambda: zoo("surface", LISTED),
         "2d-float32": lambda: zoo("2d-float32", LISTED),

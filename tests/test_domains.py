@@ -44,10 +44,14 @@ def linearized(kind: str, storage: so.storage.Storage | None = None):
         return w.F.linearize(w.q, w.wrt if kind in SOLIDS else None)
 
 
-def in_blocks(w: World) -> np.ndarray:
-    """J and J.H from checkpoints, whose march is one of several blocks."""
-    J = linearized("2d", so.storage.Checkpointed()).J
-    return np.concatenate([(J @ w.dm).ravel(), (J.H @ w.d).ravel()])
+def kept(storage: so.storage.Storage) -> Callable[[World], np.ndarray]:
+    """J and J.H with another storage."""
+
+    def products(w: World) -> np.ndarray:
+        J = linearized("2d", storage).J
+        return np.concatenate([(J @ w.dm).ravel(), (J.H @ w.d).ravel()])
+
+    return products
 
 
 def by_offset(w: World) -> np.ndarray:
@@ -79,7 +83,9 @@ PRODUCTS: dict[str, dict[str, Callable[[World], np.ndarray]]] = {
         "J.H": lambda w: linearized("2d").J.H @ w.d,
         "S": by_itself,
         "J by offset": by_offset,
-        "J from checkpoints": in_blocks,
+        # Its march is one of several blocks.
+        "J from checkpoints": kept(so.storage.Checkpointed()),
+        "J of sixteen bits": kept(so.storage.Half()),
         "J where memory differs": disagreeing,
         "gradient": lambda w: so.fwi(w.F, w.q, w.d)[1],
     },

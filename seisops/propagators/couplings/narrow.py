@@ -58,9 +58,15 @@ class Narrow(Coupling):
         fields = self.of.fields(tag, grid, nt)
         wide = self._kept(fields)
         narrow = TimeFunction(
-            name=wide.name, grid=grid, dimensions=wide.dimensions, shape=wide.shape, save=wide.save, time_order=0,
-            space_order=0, dtype=np.uint16,
-        )  # fmt: skip
+            name=wide.name,
+            grid=grid,
+            dimensions=wide.dimensions,
+            shape=wide.shape_global,
+            save=wide.save,
+            time_order=0,
+            space_order=0,
+            dtype=np.uint16,
+        )
         return {k: narrow if f is wide else f for k, f in fields.items()}
 
     def _kept(self, fields: dict) -> TimeFunction:
