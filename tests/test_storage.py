@@ -217,6 +217,24 @@ def test_half_is_every_step_rounded(kind):
         assert np.array_equal(half, bfloat16.narrowed(whole))
 
 
+def test_half_in_blocks():
+    """Of a shot that shows its steps, and where what else a march meets comes in blocks."""
+    w = longer()
+    F, q, d = w.F[[0]], w.q[:1], w.wave[:1]
+    with so.config(storage=Half()):
+        J = F.jacobian(q)
+        with so.config(progress=True):
+            shown = F.jacobian(q)
+            images = shown.H @ d, J.H @ d
+        assert all(np.array_equal(image, J.H @ d) for image in images)
+        assert np.array_equal(shown @ w.dm, J @ w.dm)
+        # The march over one history that fills another.
+        second = F.jacobian(q).jacobian(w.dm)
+    with so.config(storage=Disk()):
+        assert checks.dot_test(J.jacobian(w.dm), verbose=False) <= DOT["float64"]
+    assert checks.dot_test(second, verbose=False) <= DOT["float64"]
+
+
 def test_what_is_held():
     wave = longer("2d-float32").A.wave()
     full = Memory().nbytes(wave)
