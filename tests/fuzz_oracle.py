@@ -181,10 +181,10 @@ def banded(weights: dict[int, float], n: int, mirror: bool) -> sp.csr_matrix:
     return D.tocsr()
 
 
-def first_derivative_weights(order: int) -> dict[int, float]:
-    """Of the central first derivative on a unit grid, exact for polynomials up to the order."""
-    k = np.arange(-(order // 2), order // 2 + 1)
-    powers = np.vander(k.astype(float), increasing=True).T
+def half_cell_weights(order: int) -> dict[int, float]:
+    """Of the first derivative half a cell behind a node, on a unit grid, exact for polynomials up to the order."""
+    k = np.arange(1 - order // 2, order // 2 + 1)
+    powers = np.vander(k - 0.5, increasing=True).T
     return dict(zip(k.tolist(), np.linalg.solve(powers, np.eye(len(k))[1]).tolist(), strict=True))
 
 
@@ -211,10 +211,12 @@ def _stepping(key, m, held: _Held):
     model = held.model
     shape, N, order = model.padded_shape, int(np.prod(model.padded_shape)), model.space_order
     c2 = dict(zip(range(-(order // 2), order // 2 + 1), second_derivative_weights(order).tolist(), strict=True))
-    c1 = first_derivative_weights(order)
+    # The layer's first memory lies half a cell behind its node.
+    there = half_cell_weights(min(order, 4))
+    back = {k - 1: w for k, w in there.items()}
 
-    def along(axis, weights, d):
-        mirror = model.free_surface and axis == model.ndim - 1
+    def along(axis, weights, d, mirrored=True):
+        mirror = mirrored and model.free_surface and axis == model.ndim - 1
         left, right = int(np.prod(shape[:axis])), int(np.prod(shape[axis + 1 :]))
         M = banded({k: w / d for k, w in weights.items()}, shape[axis], mirror)
         return sp.kron(sp.kron(sp.eye(left), M), sp.eye(right)).tocsr()
@@ -230,22 +232,26 @@ def _stepping(key, m, held: _Held):
     for axis, d in enumerate(model.spacing):
         if not model.absorb:
             continue
-        D, D2 = along(axis, c1, d), along(axis, c2, d**2)
+        # Where a surface mirrors, there is no layer and no memory.
+        D, Db, D2 = along(axis, there, d), along(axis, back, d, mirrored=False), along(axis, c2, d**2)
         here = np.reshape([-1 if a == axis else 1 for a in range(model.ndim)], -1)
-        a, b = (
-            sp.diags(np.broadcast_to(profile_values(model, c, axis, 0).astype(float).reshape(here), shape).ravel())
-            for c in "ab"
+        (a, b), (ah, bh) = (
+            [
+                sp.diags(np.broadcast_to(profile_values(model, c, axis, h).astype(float).reshape(here), shape).ravel())
+                for c in "ab"
+            ]
+            for h in (0, 1)
         )
         # psi and zeta of this step from the wavefield and their values of the step before.
-        fields.append(((a @ D, b), (a @ (D2 + D @ a @ D), a @ D @ b, b)))
-        gain_u = gain_u + D @ a @ D + a @ (D2 + D @ a @ D)
-        gain += [D @ b + a @ D @ b, b]
+        fields.append(((ah @ D, bh), (a @ (D2 + Db @ ah @ D), a @ Db @ bh, b)))
+        gain_u = gain_u + Db @ ah @ D + a @ (D2 + Db @ ah @ D)
+        gain += [Db @ bh + a @ Db @ bh, b]
     rows.append([2 * eye + ahead @ gain_u, -eye, *(ahead @ g for g in gain)])
     rows.append([eye, None, *[None] * len(gain)])
-    for i, ((psi_u, b), (zeta_u, zeta_psi, _)) in enumerate(fields):
+    for i, ((psi_u, psi_psi), (zeta_u, zeta_psi, zeta_zeta)) in enumerate(fields):
         before, after = [None] * (2 * i), [None] * (len(gain) - 2 * i - 2)
-        rows.append([psi_u, None, *before, b, None, *after])
-        rows.append([zeta_u, None, *before, zeta_psi, b, *after])
+        rows.append([psi_u, None, *before, psi_psi, None, *after])
+        rows.append([zeta_u, None, *before, zeta_psi, zeta_zeta, *after])
     rows[1][1] = sp.csr_matrix((N, N))
     for row in rows[2:]:
         row[1] = sp.csr_matrix((N, N))
