@@ -5,7 +5,7 @@ python benchmarks/limit.py [--case 2d 96 200] [--repeat 7]
 The stencil is Devito's, blocked, with two levels in memory and as many threads; of ``J.H @ d`` the least is a march and
 one reading of the background. All of them turn by turn; printed are medians of the ratios. The stencil itself stands
 between two roofs: the same arrays read and written without neighbours, and its operations at the speed of a product of
-matrices, of which it could have some 70 %, as most of its sums have no product to be joined with.
+matrices, of which it could have three quarters, as few of its sums have a product to be joined with.
 """
 
 from __future__ import annotations
