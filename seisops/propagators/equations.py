@@ -69,6 +69,7 @@ class Functions:
         self._around = order, halo(grid.shape_local, reach(scheme, grid.dim, order))
         self.widths = [width(scheme, axis, grid.dim, absorb, order) for axis in range(grid.dim)]
         self.names, self.turns = sides, turns(scheme)
+        self._sides: dict[tuple[int, int], list[Side]] = {}
         layered = [f for f in scheme.fields if f.strip is not None and lives_in_strips(f, scheme, sides[f.strip])]
         self.memories = {
             f.name: memories(f, self.sides(f.strip), order, reach(scheme, grid.dim, order, f.name)) for f in layered
@@ -86,7 +87,10 @@ class Functions:
         # over a short row must not read at once, at other offsets, what the one before has just written: it would wait.
         in_place = any(not f.second and f.strip is None for f in self.scheme.fields)
         apart = range(self.grid.dim) if in_place else (self.grid.dim - 2,)
-        return [Side(axis, side, self.widths[axis], self.grid, turn, apart=apart) for side in self.names[axis]]
+        if (axis, turn) not in self._sides:
+            sides = [Side(axis, side, self.widths[axis], self.grid, turn, apart=apart) for side in self.names[axis]]
+            self._sides[axis, turn] = sides
+        return self._sides[axis, turn]
 
     def all(self) -> Iterator[Function]:
         """Every function."""

@@ -54,6 +54,8 @@ class Marching:
     ----------
     block : int
         Steps it runs at a time: all of them, or as many as the histories of its terms take and give at once.
+    parted : bool
+        Whether other ranks march parts of the same grid.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Marching:
         self.spec = _known_spec(model, adjoint, threaded, source, measures)
         self.threads = {"nthreads": threads, "nthreads_nonaffine": threads_at_points}
         self.shows_steps = watching.shows_steps()
+        self.parted = domain.ranks() > 1
         self.block = min(nt, BLOCK) if self.shows_steps else nt
         for term in self.terms:
             if term.history is not None and term.history.block:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import cached_property
 
 from devito import Function, Grid, SubDimension, SubDomain, configuration
+from devito.mpi.distributed import SubDistributor
+from sympy import Interval
 
 from seisops.model import Model
 from seisops.physics.scheme import Scheme
@@ -62,6 +65,22 @@ def halo(shape: tuple[int, ...], reach: tuple[int, ...]) -> tuple[tuple[int, int
     return (*((n, n) for n in across), (before, along + -(before + shape[-1] + along) % VECTOR))
 
 
+class _Strip(SubDistributor):
+    """Where a strip is among the ranks; Devito finds it by algebra, where its thickness is a number."""
+
+    @cached_property
+    def subdomain_interval(self):
+        return tuple(_nodes(d, n) if d.is_Sub else None for d, n in zip(self.dimensions, self.p.glb_shape, strict=True))
+
+
+def _nodes(strip: SubDimension, n: int) -> Interval:
+    """The nodes of a strip, of an axis of `n`."""
+    left, right = (t.value for t in strip.thickness)
+    if right is None:
+        return Interval(0, left - 1)
+    return Interval(n - right if left is None else left, n - 1 if left is None else n - 1 - right)
+
+
 class Side(SubDomain):
     """A strip of `thickness` cells at one side of the padded grid; "whole" takes all of the axis.
 
@@ -87,6 +106,12 @@ class Side(SubDomain):
         # By the name of its dimension Devito tells a strip from one of another turn.
         strip = make(f"i{along.name}{self.turn}", along, self.thickness)
         return others | {along: strip}
+
+    def __subdomain_finalize__(self):
+        self.__subdomain_finalize_legacy__(self.grid)
+        self._distributor = _Strip(self)
+        here = self._distributor.intervals
+        self._shape_local = tuple(0 if i.is_empty else i.end - i.start + 1 if i.is_Interval else 1 for i in here)
 
     def __subdomain_finalize_legacy__(self, grid):
         super().__subdomain_finalize_legacy__(grid)

@@ -47,7 +47,8 @@ class PortArrays:
         self.reads = history is not None and not self.writes
         self.reader = None
         # What a kernel can use as it is; all else it sees through a buffer of one block.
-        values, nodes = _here(term, slots, marching.model)
+        values, points = _here(term, slots, marching.model) if marching.parted else (term.values, term.points)
+        nodes = term.coupling.given(points) if points else {}
         direct, self.given = {}, {}
         for k, x in values.items():
             (direct if whole or not slots[k].timed else self.given)[k] = x
@@ -111,10 +112,7 @@ class PortArrays:
         return domain.total(measured) if self.term.points else domain.whole(self.marching.model, measured)
 
 
-def _here(term: Term, slots: dict[str, Slot], model: Model) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
-    """What of a term's values, and where its points are, on this rank."""
-    values, points = term.values, term.points
-    if domain.ranks() > 1:
-        values = {k: domain.part(model, x) if slots[k].on_grid else x for k, x in values.items()}
-        points = tuple(domain.own(model, p) for p in points)
-    return values, term.coupling.given(points) if points else {}
+def _here(term: Term, slots: dict[str, Slot], model: Model) -> tuple[dict[str, NDArray], tuple[PointWeights, ...]]:
+    """What of a term's values, and which of its points, are on this rank."""
+    values = {k: domain.part(model, x) if slots[k].on_grid else x for k, x in term.values.items()}
+    return values, tuple(domain.own(model, p) for p in term.points)

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 import psutil
 from devito import Operator
+from devito.types.caching import CacheManager
 from numpy.typing import NDArray
 
 from seisops.model import Model
@@ -36,7 +37,18 @@ SHAPES = 64
 
 def view(f) -> NDArray:
     """The memory of a Devito function, halo included."""
-    return f.data_with_halo.view(np.ndarray)
+    return allocated(f).data_with_halo.view(np.ndarray)
+
+
+def allocated(f):
+    """A Devito function with its array, of zeros at first.
+
+    For every array that it allocates itself Devito empties its caches, and SymPy's.
+    """
+    if f._data is None and not f._first_touch:
+        f._create_data()
+        f.data_with_halo.view(np.ndarray)[...] = 0
+    return f
 
 
 @dataclass(frozen=True)
@@ -64,6 +76,8 @@ class Workspace:
     """The fields of one kernel on one grid, for one shot at a time."""
 
     def __init__(self, spec: KernelSpec, model: Model) -> None:
+        # What a workspace held that is no longer there may be in them.
+        CacheManager.clear(force=False)
         layers = (felt(spec.scheme, axis, spec.absorb, spec.space_order) for axis in range(spec.ndim))
         self.fields = FieldSet(spec, domain.grid(model, max(spec.reach, *layers)))
         self.shape, self.part = model.padded_shape, domain.slices(model)
@@ -150,7 +164,7 @@ class Workspace:
     def _fill(self, name: str, values: NDArray) -> None:
         if name not in self._memory:
             with quiet():
-                data = self.fields.physics.coefficients[name].data
+                data = allocated(self.fields.physics.coefficients[name]).data
             # Among several ranks Devito's own arrays take of the whole what is here.
             self._memory[name] = data if domain.ranks() > 1 else data.view(np.ndarray)
         self._memory[name][:] = values
