@@ -11,14 +11,13 @@ demo: .venv/demo
 	$(BIN)/python examples/lsrtm.py --output pictures
 	$(BIN)/python examples/fwi.py --output pictures
 
-test: .venv/test
-	$(BIN)/pytest $(TWO) -m "not long" tests/test_*.py
-	$(BIN)/pytest $(TWO) tests/adapters_torch
-	$(BIN)/pytest $(TWO) tests/adapters_keras
-	$(BIN)/pytest $(TWO) tests/adapters_jax
-
-test-long: .venv/test
-	$(BIN)/pytest $(TWO) -m long tests/test_*.py
+test: WHICH := not long
+test-long: WHICH := long
+test test-long: .venv/test
+	$(BIN)/pytest $(TWO) -m "$(WHICH)" tests/test_*.py
+	$(BIN)/pytest $(TWO) -m "$(WHICH)" tests/adapters_torch
+	$(BIN)/pytest $(TWO) -m "$(WHICH)" tests/adapters_keras
+	$(BIN)/pytest $(TWO) -m "$(WHICH)" tests/adapters_jax
 
 lint: .venv/test
 	$(BIN)/ruff check .

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 from hypothesis import settings
-from tables import pytest_addoption, pytest_collection_modifyitems, pytest_deselected, pytest_terminal_summary  # noqa: F401
+from tables import pytest_addoption, pytest_collection_modifyitems, pytest_terminal_summary  # noqa: F401
 
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=150, database=None)
 settings.load_profile("fixed")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "long: a law whose kernels take long to build; `make test-long`")
+    config.addinivalue_line("markers", "long: a law in more worlds, or an example, that takes long; `make test-long`")
     # The laws hold for every vector, random ones too; that the warning comes is a test of its own.
     config.addinivalue_line("markers", "row(section, what, verdict): a row of an adapter's table in the documentation")
     config.addinivalue_line("filterwarnings", "ignore::seisops.wavelets.UndersampledWarning")

@@ -45,13 +45,13 @@ def compare(request) -> None:
     """
     folder = request.path.parent
     path = DOCS / DOCUMENTS[folder.name]
-    collected = [item for item in request.session.items if item.path.parent == folder]
+    collected = [item for item in request.config.stash[COLLECTED] if item.path.parent == folder]
     rows = table([row for item in collected for row in rows_of(item)])
     before, rest = path.read_text().split(BEGIN)
     documented, after = rest.split(END)
     files = {item.path for item in collected}
     config = request.config
-    parts = config.stash.get(DESELECTED, False) or any("::" in str(argument) for argument in config.args)
+    parts = any("::" in str(argument) for argument in config.args)
     whole = files == set(folder.glob("test_*.py")) and not parts
     if config.getoption("write_tables"):
         assert whole, "The tables are those of all tests of a folder."
@@ -64,19 +64,17 @@ def compare(request) -> None:
 
 # ---------------------------------------------------------------------- hooks, which conftest.py takes over
 
-DESELECTED = pytest.StashKey[bool]()
+# All tests there are, also those that are not asked for now.
+COLLECTED = pytest.StashKey[list]()
 
 
 def pytest_addoption(parser):
     parser.addoption("--write-tables", action="store_true", help="put the adapters' tables into the documentation")
 
 
-def pytest_deselected(items):
-    if items:
-        items[0].config.stash[DESELECTED] = True
-
-
-def pytest_collection_modifyitems(items):
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    config.stash[COLLECTED] = list(items)
     for item in items:
         # What a report carries from the process that runs a test to the one that prints.
         item.user_properties += [("row", row) for row in rows_of(item)]

@@ -73,6 +73,7 @@ def test_a_lost_worker_changes_nothing(client, tmp_path):
     assert np.array_equal(again[1], gradient)
 
 
+@pytest.mark.long
 def test_mpi_gives_the_same(tmp_path):
     script = tmp_path / "shots.py"
     script.write_text(

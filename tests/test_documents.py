@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[1]
 PAGES = ("products", "media", "equation", "inversion", "velocity", "imaging", "segy", "trust", "scale", "coming")
 
@@ -15,6 +17,7 @@ def snippets(page):
     return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.S)
 
 
+@pytest.mark.long
 def test_the_snippets_run(tmp_path):
     start, *rest = snippets("README.md")
     pages = {"README.md": "\n".join(rest)} | {f"docs/{n}.md": "\n".join(snippets(f"docs/{n}.md")) for n in PAGES}

@@ -52,6 +52,7 @@ def test_migrations(name, images, better, worse, tmp_path):
     assert residuals[better] < residuals[worse]
 
 
+@pytest.mark.long
 def test_inversion(tmp_path):
     before, after = re.search(r"velocity error: (\S+) before, (\S+) after", run("fwi", tmp_path, *TOY)).groups()
     assert 0 < float(after) < float(before)
@@ -141,6 +142,7 @@ def test_an_example_needs_no_other(path):
     assert {p.stem for p in EXAMPLES.glob("*.py")} & set(imported) <= allowed
 
 
+@pytest.mark.long
 def test_noisy_records(tmp_path):
     said = run("noisy_records", tmp_path, "--iterations", "3")
     errors = {name: list(map(float, re.findall(rf"{name}.* (\S+)  \S+\n", said))) for name in ("RTM", "CGLS")}

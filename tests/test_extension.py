@@ -146,6 +146,7 @@ def test_laws_of_a_medium(name, operator):
     assert_laws(OPERATORS[operator](World(*MEDIA[name], absorb=4 if operator in ("F", "J") else 0)))
 
 
+@pytest.mark.long
 def test_laws_of_a_medium_in_single_precision():
     assert_laws(World(*MEDIA["with density"], dtype="float32").F)
 

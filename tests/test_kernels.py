@@ -7,7 +7,7 @@ import sys
 
 import numpy as np
 import pytest
-from zoo import DOT, error, random
+from zoo import DOT, error, random, shortened
 
 import seisops as so
 from seisops import checks
@@ -35,6 +35,7 @@ STRUCTURES = [
     ((5, 6, 5), 1, 2, False),
     ((6, 7, 9), 2, 4, True),
 ]
+SHORT = [STRUCTURES[i] for i in (0, 1, 3, 5, 8, 9)]
 
 
 def coefficients(model, scheme):
@@ -51,7 +52,7 @@ def coefficients(model, scheme):
 
 
 @pytest.mark.parametrize("adjoint", [False, True], ids=["forward", "transpose"])
-@pytest.mark.parametrize("shape, absorb, order, surface", STRUCTURES)
+@pytest.mark.parametrize("shape, absorb, order, surface", shortened(STRUCTURES, SHORT))
 def test_a_kernel_is_its_scheme(shape, absorb, order, surface, adjoint):
     spacing = (10.0, 12.0, 11.0)[: len(shape)]
     v = np.random.default_rng(1).uniform(1.5, 2.5, shape)

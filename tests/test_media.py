@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pylops
 import pytest
-from zoo import DOT, SLOPE, TWO, Elsewhere, error, media, random
+from zoo import DOT, SHORT, SLOPE, Elsewhere, error, media, random
 
 import seisops as so
 from seisops import checks
@@ -88,7 +88,7 @@ SOLIDS_3D = {
     "viscoelastic": replace(LOSSY_SOLID, shape=(7, 6, 7)),
 }
 SOLIDS = ("density", "VTI", "TTI", "attenuating", "elastic", "water over rock", "elastic VTI", "viscoelastic")
-every, solids, two = media(EARTHS, short=TWO), media(SOLIDS, short=TWO), media(TWO)
+every, solids, two = (media(names, SHORT) for names in (EARTHS, SOLIDS, ("density", "elastic")))
 # Rounding of a few hundred additions in another order; kernels of one operator that differ in the tenth digit of a
 # weight are 1e-12 apart.
 ROUNDING = 1e-13
@@ -361,7 +361,7 @@ def test_storages(name, storage):
     assert str(storage).split("(")[0] in str(kept.memory(verbose=False))
 
 
-@media(("density", "TTI", "elastic"), short=["density"])
+@media(("density", "TTI", "elastic"), SHORT)
 def test_images_by_offset(name):
     """Of every parameter, extended: at zero offset they are the images, and derivatives go on from there."""
     w = bare(name)
@@ -437,7 +437,7 @@ def test_surveys_of_a_medium(name):
     assert error(again @ w.dp, J @ w.dp) <= ROUNDING
 
 
-@media(SOLIDS_3D, short=["density"])
+@media(SOLIDS_3D)
 def test_adjoint_in_3d(name):
     w = World(SOLIDS_3D[name])
     assert_adjoint(w.F)
@@ -449,7 +449,7 @@ def test_adjoint_in_3d(name):
             assert error(w.F @ w.q, y) <= ROUNDING
 
 
-@media(SOLIDS_3D, short=["elastic"])
+@media(SOLIDS_3D)
 def test_derivatives_in_3d(name):
     w = World(replace(SOLIDS_3D[name], absorb=0))
     J = w.F.jacobian(w.q, wrt=w.wrt)
@@ -457,7 +457,7 @@ def test_derivatives_in_3d(name):
     assert_slopes(lambda p: w.F.at(**w.at(p)) @ w.q, J, w.stacked, dm=w.dp)
 
 
-@media(SOLIDS_3D, short=[])
+@media(SOLIDS_3D)
 def test_derivatives_in_3d_with_a_layer(name):
     w = World(SOLIDS_3D[name])
     J = w.F.jacobian(w.q, wrt=w.wrt)

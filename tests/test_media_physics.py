@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from scipy.fft import irfft, next_fast_len, rfft
 from scipy.special import hankel2
-from zoo import TWO, error, media
+from zoo import error, media
 
 import seisops as so
+
+# Waves that travel far, of more media than `make test` has.
+pytestmark = pytest.mark.long
 
 N, DX, DT, T, F0 = 161, 5.0, 1.0, 500.0, 0.02
 VP, VS, RHO, Q = 2.0, 1.2, 1.8, 30.0
@@ -78,7 +81,6 @@ def test_forces_with_density():
         assert error(w.record(axis, ("x", "z")), w.series(1j * w.w * u[:, j])) <= 1e-3
 
 
-@pytest.mark.long
 def test_elliptic_anisotropy():
     epsilon = 0.2
     w = Whole(v=VP, epsilon=epsilon, delta=epsilon, rho=RHO)
@@ -89,7 +91,6 @@ def test_elliptic_anisotropy():
     assert error(w.record("p", "p"), w.series(share * RHO / stretch * w.g(VP, r))) <= 2e-3
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("theta", [0.0, 30.0, -70.0])
 def test_elliptic_anisotropy_about_a_tilted_axis(theta):
     epsilon = 0.2
@@ -102,7 +103,6 @@ def test_elliptic_anisotropy_about_a_tilted_axis(theta):
     assert error(w.record("p", "p"), w.series(share * RHO / stretch * w.g(VP, r))) <= 5e-3
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("quality", [15.0, 30.0, 1000.0])
 def test_attenuation(quality):
     w = Whole(v=VP, Q=quality, rho=RHO, f_ref=F0)
@@ -160,7 +160,6 @@ def test_waves_along_a_free_surface():
     assert error(found, (irfft(expected, samples) * np.exp(eta * t))[..., : q.size]) <= 0.005
 
 
-@pytest.mark.long
 def test_forces_in_an_attenuating_solid():
     w = Whole(vp=VP, vs=VS, rho=RHO, Qp=30.0, Qs=20.0, f_ref=F0)
     P, S = attenuated(w, VP, 30.0), attenuated(w, VS, 20.0)
@@ -170,7 +169,6 @@ def test_forces_in_an_attenuating_solid():
         assert error(w.record(axis, ("x", "z")), w.series(1j * w.w * u[:, j])) <= 5e-3
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("epsilon, delta", [(0.0, 0.0), (0.2, -0.1)])
 def test_forces_in_a_solid_with_an_axis(epsilon, delta):
     """Against a sum of plane waves, of which the solid without anisotropy tells whether it is right."""
@@ -242,20 +240,17 @@ def test_a_fluid_is_a_solid_without_shear():
     assert error(pressure(**solid), pressure(**p)) <= 1e-3
 
 
-@pytest.mark.long
 def test_an_earth_without_anisotropy_is_isotropic():
     p = earth(v=(1.5, 2.5), rho=(1.0, 2.0))
     assert error(pressure(**p, epsilon=np.zeros(SHAPE), delta=np.zeros(SHAPE)), pressure(**p)) <= 1e-10
 
 
-@pytest.mark.long
 def test_a_solid_without_anisotropy_is_isotropic():
     p = earth(vp=(1.5, 2.5), vs=(0.4, 1.0), rho=(1.0, 2.0))
     none = np.zeros(SHAPE)
     assert error(pressure(**p, epsilon=none, delta=none, gamma=none), pressure(**p)) <= 1e-10
 
 
-@pytest.mark.long
 def test_a_solid_with_an_axis_that_does_not_shear_is_a_fluid():
     p = earth(v=(1.5, 2.5), rho=(1.0, 2.0), epsilon=(0.1, 0.2), delta=(-0.1, 0.1))
     solid = pressure(vp=p["v"], vs=np.zeros(SHAPE), **{name: p[name] for name in ("rho", "epsilon", "delta")})
@@ -263,7 +258,6 @@ def test_a_solid_with_an_axis_that_does_not_shear_is_a_fluid():
     assert error(solid, pressure(**p)) <= 1e-3
 
 
-@pytest.mark.long
 @pytest.mark.parametrize("delta, samples", [(0.2, None), (0.1, 80)])
 def test_a_tilt_of_nothing_is_none(delta, samples):
     """Until, after 160 ms, there is an echo from where ε goes to δ beside the model."""
@@ -275,7 +269,6 @@ def test_a_tilt_of_nothing_is_none(delta, samples):
     assert error(pressure(theta=np.full(SHAPE, 90.0), **p)[..., :samples], level) > 0.1
 
 
-@pytest.mark.long
 def test_an_infinite_quality_is_none():
     p = earth(v=(1.5, 2.5), rho=(1.0, 2.0))
     lossy = pressure(**p, Q=np.full(SHAPE, 1e9), options={"f_ref": 0.008})
@@ -283,7 +276,6 @@ def test_an_infinite_quality_is_none():
     assert error(lossy, pressure(**p)) <= 1e-7
 
 
-@pytest.mark.long
 def test_a_fluid_ends_at_a_surface_as_it_is_mirrored_there():
     n = 81
     v, rho = 2 + 0.01 * np.arange(n) * np.ones((n, 1)), np.full((n, n), 1.5)
@@ -336,7 +328,7 @@ def modelled(name, shape=(31, 27), **options):
     return so.Model(spacing=10.0, **parameters, **more, **options)
 
 
-@media(["density", "VTI", "elastic", "elastic, surface"], short=TWO)
+@media(["density", "VTI", "elastic", "elastic, surface"])
 def test_reciprocity_of_components(name):
     """The velocity along x of a force along z is that along z of a force along x the other way."""
     # A layer stretches differences on one side of the medium only: the waves in it are not reciprocal.
@@ -353,7 +345,7 @@ def test_reciprocity_of_components(name):
     assert error(record(here, "p", there, "p"), record(there, "p", here, "p")) <= 1e-10
 
 
-@media([*MEDIA, "elastic, surface"], short=())
+@media([*MEDIA, "elastic, surface"])
 def test_nothing_grows_in_the_long_run(name):
     """20 000 steps in white noise, near the stability limit.
 

@@ -149,7 +149,10 @@ def test_points_touch_nothing_beyond_the_grid(absorb, order, shape):
 
 
 @pytest.mark.parametrize("dtype", ["float64", pytest.param("float32", marks=pytest.mark.long)])
-@pytest.mark.parametrize("absorb, order, surface", [(0, 2, False), (0, 8, False), (4, 4, False), (3, 8, True)])
+@pytest.mark.parametrize(
+    "absorb, order, surface",
+    [(0, 2, False), (0, 8, False), (4, 4, False), pytest.param(3, 8, True, marks=pytest.mark.long)],
+)
 def test_points_at_the_ends_of_thin_layers(absorb, order, surface, dtype):
     rng = np.random.default_rng(3)
     earth = model(

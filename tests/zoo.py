@@ -258,6 +258,14 @@ IMAGES = [
 FEW = [n for name in ("Pr A Ps.H", "J of F", "Pr A Pw.H", "A Ps.H") for n in (name, f"({name}).H")]
 
 
+def shortened(cases, short):
+    """The cases of a law, of which all but the `short` ones are long tests."""
+    return [
+        case if case in short else pytest.param(*([case] if isinstance(case, str) else case), marks=pytest.mark.long)
+        for case in cases
+    ]
+
+
 @cache
 def operator(name: str, kind: str = "2d") -> pylops.LinearOperator:
     """The operator of an entry, or its adjoint."""
@@ -345,18 +353,18 @@ class Elsewhere(Executor):
 
 # ---------------------------------------------------------------------- media
 
-# A leapfrog and fields changed in place: they stand for all where a law asks nothing of a medium but that it is one.
-TWO = ("density", "elastic")
+# Whose laws `make test` has besides those of sound, and of the leapfrogs of test_extension.py: fields changed in place.
+SHORT = ("elastic",)
 
 
-def media(names, short=None):
-    """Earths by name; of all but the `short` ones, where such are named, a law is a long test.
+def media(names, short=()):
+    """Earths by name; of all but the `short` ones a law is a long test.
 
     The tests of an earth stay in one process, which then builds its kernels once.
     """
     # Rock and water over it have the same kernels.
     marks = {name: [pytest.mark.xdist_group("elastic" if name == "water over rock" else name)] for name in names}
     for name in names:
-        if short is not None and name not in short:
+        if name not in short:
             marks[name].append(pytest.mark.long)
     return pytest.mark.parametrize("name", [pytest.param(name, marks=marks[name]) for name in names])

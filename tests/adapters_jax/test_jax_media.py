@@ -32,6 +32,7 @@ def gradients_of(F, q, given, r, mode):
     return mode(jax.grad(lambda p: (r * layer(q, **p)).sum()))({n: jnp.asarray(x) for n, x in given.items()})
 
 
+@pytest.mark.long
 @pytest.mark.row(MEDIA, "`check(layer)` of an elastic solid", "rounding")
 def test_conformance(survey):
     errors = check(Layer(survey[1]), verbose=False)

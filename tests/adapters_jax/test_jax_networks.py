@@ -163,6 +163,7 @@ def test_migration(run, tmp_path):
     assert (tmp_path / "lsrtm_jax.png").stat().st_size > 10_000
 
 
+@pytest.mark.long
 @pytest.mark.row(NETWORKS, "loop-unrolled migration: PyTorch's images from the same weights", "to 1e-5")
 def test_unrolled_migration(run, single, tmp_path):
     r = unrolled_lsrtm.record(3)

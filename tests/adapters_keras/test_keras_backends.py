@@ -69,6 +69,7 @@ tangent = layer.jvp(q, 2 * q)[1]
 }
 
 
+@pytest.mark.long
 @pytest.mark.row(
     "Files and processes",
     "Keras' backends torch and jax: value, gradients, `check`, `fit`",

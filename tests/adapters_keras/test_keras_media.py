@@ -63,6 +63,7 @@ def test_media_survive_json(name, near):
     near(again @ q, F @ q, 1e-14)
 
 
+@pytest.mark.long
 @pytest.mark.row("Media", "components and extended sources, as JSON and back", "exact")
 def test_components_survive_json(survey, near):
     model, F, _ = survey
@@ -112,6 +113,7 @@ def test_a_graph_tells_components_and_media_apart(survey, near):
         near(y, op @ q)
 
 
+@pytest.mark.long
 @pytest.mark.row("Media", "`check(layer)` of a solid", "rounding")
 def test_conformance_of_a_solid(survey):
     errors = check(Layer(survey[1]), verbose=False)

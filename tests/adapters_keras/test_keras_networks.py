@@ -83,6 +83,7 @@ def test_networks(capsys):
     assert all(float(last) < float(first) for first, last in losses)
 
 
+@pytest.mark.long
 @pytest.mark.row(NETWORKS, "loop-unrolled migration: PyTorch's images from the same weights", "to 1e-5")
 def test_unrolled_migration(monkeypatch, tmp_path):
     r, weights = unrolled_lsrtm.record(3), unrolled_lsrtm.WEIGHTS

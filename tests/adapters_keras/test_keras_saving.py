@@ -250,6 +250,7 @@ print(float(np.abs(mirrored - alone).max() / np.abs(alone - model.v).max()))
 """
 
 
+@pytest.mark.long
 @pytest.mark.row("Files and processes", "MirroredStrategy, two replicas, `fit`", "the steps of one replica")
 def test_mirrored_strategy(double, tmp_path):
     x = np.stack([double.q, 2 * double.q])

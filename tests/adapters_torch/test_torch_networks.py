@@ -89,6 +89,7 @@ def table(out):
     return {name: [float(x) for x in numbers.split()] for name, numbers in rows}
 
 
+@pytest.mark.long
 @pytest.mark.row(NETWORKS, "loop-unrolled least-squares migration", "trains; a seed gives the same weights")
 def test_unrolled_migration(run, tmp_path):
     toy = ["--train", "--models", 9, "--epochs", 2, "--streamed", 4, "--iterations", 2, "--channels", 4, 4, 4]
@@ -102,6 +103,7 @@ def test_unrolled_migration(run, tmp_path):
         assert any(np.abs(first[name]).max() > 0 for name in first.files if "convs.8" in name)
 
 
+@pytest.mark.long
 @pytest.mark.row(NETWORKS, "the same with the weights that are shipped, one noisy record", "as the documents say")
 def test_the_shipped_weights(run, tmp_path):
     found = table(run(unrolled_lsrtm, "--held-out", 2, "--output", tmp_path))
@@ -123,6 +125,7 @@ def test_the_source_network_is_differentiated(run):
     assert abs(exact - difference) <= 1e-7 * abs(exact)
 
 
+@pytest.mark.long
 def test_the_source_network(run, tmp_path):
     out = run(source_network, "--records", 32, "--held-out", 4, "--epochs", 4, "--output", tmp_path)
     found = table(out)
@@ -133,6 +136,7 @@ def test_the_source_network(run, tmp_path):
     assert (tmp_path / "source_network.png").stat().st_size > 10_000
 
 
+@pytest.mark.long
 @pytest.mark.row(NETWORKS, "velocity analysis by the focus of extended images", "descends")
 def test_velocity_analysis(run, tmp_path):
     toy = ["--cells", 61, 41, "--shots", 3, "--iterations", 2, "--offsets", 5, "--output", tmp_path]
