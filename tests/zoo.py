@@ -353,9 +353,6 @@ class Elsewhere(Executor):
 
 # ---------------------------------------------------------------------- media
 
-# Whose laws `make test` has besides those of sound, and of the leapfrogs of test_extension.py: fields changed in place.
-SHORT = ("elastic",)
-
 
 def media(names, short=()):
     """Earths by name; of all but the `short` ones a law is a long test.
