@@ -17,7 +17,7 @@ from seisops.physics.stencil import weights
 from seisops.physics.steps import Receiver, Source, Stage
 from seisops.physics.terms import Difference, Field, Times
 
-SHAPE, SPACING, STEPS, ORDER = (9, 8), (10.0, 12.0), 5, 4
+SHAPE, SPACING, STEPS, ORDER = (8, 7), (10.0, 12.0), 4, 4
 # What the sums of a dense transpose may differ by.
 ROUNDING = 1e-13
 
