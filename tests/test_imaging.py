@@ -18,7 +18,7 @@ each = pytest.mark.parametrize("condition", CONDITIONS.values(), ids=CONDITIONS)
 
 
 @pytest.mark.parametrize("condition", [*CONDITIONS.values(), lambda J: by_offset(J)], ids=[*CONDITIONS, "offsets"])
-@pytest.mark.parametrize("storage", [Checkpointed(), Half()], ids=str)
+@pytest.mark.parametrize("storage", [Checkpointed(), pytest.param(Half(), marks=pytest.mark.long)], ids=str)
 def test_pairs_with_any_storage(condition, storage):
     w = world("2d")
     with so.config(storage=storage):
