@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from hypothesis import settings
-from tables import pytest_addoption, pytest_collection_modifyitems, pytest_terminal_summary  # noqa: F401
+from tables import pytest_addoption as pytest_addoption
+from tables import pytest_collection_modifyitems as pytest_collection_modifyitems
+from tables import pytest_terminal_summary as pytest_terminal_summary
 
 settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=150, database=None)
 settings.load_profile("fixed")

@@ -83,11 +83,11 @@ class Functions:
         Devito may run what stands in the same strips in one loop, whatever it reads of its neighbours: what takes
         differences of a memory has strips of a later `turn`.
         """
-        # In loops of the whole grid what is changed in place would change what the next nodes still read. And a loop
-        # over a short row must not read at once, at other offsets, what the one before has just written: it would wait.
-        in_place = any(not f.second and f.strip is None for f in self.scheme.fields)
-        apart = range(self.grid.dim) if in_place else (self.grid.dim - 2,)
         if (axis, turn) not in self._sides:
+            # In loops of the whole grid what is changed in place would change what the next nodes still read; and a
+            # loop over a short row must not read at once, at other offsets, what the one before wrote: it would wait.
+            in_place = any(not f.second and f.strip is None for f in self.scheme.fields)
+            apart = range(self.grid.dim) if in_place else (self.grid.dim - 2,)
             sides = [Side(axis, side, self.widths[axis], self.grid, turn, apart=apart) for side in self.names[axis]]
             self._sides[axis, turn] = sides
         return self._sides[axis, turn]

@@ -15,6 +15,8 @@ from devito.types.basic import AbstractFunction
 from devito.types.utils import DimensionTuple
 from sympy import Interval
 
+from seisops.propagators.strips import nodes
+
 # Devito cuts weights to nine digits, and writes what is left of them with nine in one loop and with fifteen in another:
 # kernels of one operator then differ by 1e-10 in a weight. Seventeen are all that a double has.
 DIGITS = 17
@@ -56,13 +58,7 @@ def _interval(strip: SubDimension) -> Interval:
 
     Of a grid that is cut among processes not all hold a strip, there the thickness is an argument.
     """
-    first, last = strip.parent.symbolic_min, strip.parent.symbolic_max
-    left, right = (t.value for t in strip.thickness)
-    if right is None:
-        return Interval(first, first + (left - 1))
-    if left is None:
-        return Interval(_first(strip), last)
-    return Interval(first + left, last - right)
+    return nodes(strip, strip.parent.symbolic_min, strip.parent.symbolic_max)
 
 
 def _offsets(f: AbstractFunction) -> DimensionTuple:

@@ -70,15 +70,18 @@ class _Strip(SubDistributor):
 
     @cached_property
     def subdomain_interval(self):
-        return tuple(_nodes(d, n) if d.is_Sub else None for d, n in zip(self.dimensions, self.p.glb_shape, strict=True))
+        axes = zip(self.dimensions, self.p.glb_shape, strict=True)
+        return tuple(nodes(d, 0, n - 1) if d.is_Sub else None for d, n in axes)
 
 
-def _nodes(strip: SubDimension, n: int) -> Interval:
-    """The nodes of a strip, of an axis of `n`."""
+def nodes(strip: SubDimension, first, last) -> Interval:
+    """The nodes of a strip on an axis from the `first` to the `last`, its thickness a number."""
     left, right = (t.value for t in strip.thickness)
     if right is None:
-        return Interval(0, left - 1)
-    return Interval(n - right if left is None else left, n - 1 if left is None else n - 1 - right)
+        return Interval(first, first + (left - 1))
+    if left is None:
+        return Interval(last - (right - 1), last)
+    return Interval(first + left, last - right)
 
 
 class Side(SubDomain):
