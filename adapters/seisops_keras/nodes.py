@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-import uuid
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -132,7 +131,6 @@ def _without_march(partial: Partial, inputs: Inputs) -> float | None:
 # ---------------------------------------------------------------------- what graphs call by name
 
 _lock = threading.RLock()
-_process = uuid.uuid4().hex
 _keys: weakref.WeakKeyDictionary[LinearOperator, str] = weakref.WeakKeyDictionary()
 # Of every graph, until the process ends: so long TensorFlow keeps a graph's gradient function, and it the operator.
 _operators: dict[str, LinearOperator] = {}
@@ -148,7 +146,7 @@ def _key(op: LinearOperator) -> str:
                 text = json.dumps(spec.encode(op), sort_keys=True)
                 _keys[op] = hashlib.sha256(text.encode()).hexdigest()
             except TypeError:
-                _keys[op] = f"{_process}:{registry.register(op)}"
+                _keys[op] = f"{registry.PROCESS}:{registry.register(op)}"
         return _keys[op]
 
 
@@ -158,7 +156,7 @@ def _settings_now() -> str:
     if now == DEFAULT:
         return ""
     with _lock:
-        name = next((k for k, known in _settings.items() if known == now), f"{_process}:{len(_settings)}")
+        name = next((k for k, known in _settings.items() if known == now), f"{registry.PROCESS}:{len(_settings)}")
         _settings[name] = now
     return name
 

@@ -37,7 +37,7 @@ def partials_of(
     if shim.plain(tensors):
         return values_of(op, keeper, partials, tensors)
     numbers = registry.register(op), 0 if keeper is None else registry.register(keeper)
-    code = ",".join(f"{p.slot}{p.order}" for p in partials)
+    code = ",".join(f"{p.slot}{p.order}" for p in partials) + f" of {_made_for(op)}"
     # vmap and compilers know no lists of tensors.
     return tuple(evaluate(*numbers, code, *tensors, *[None] * (3 + MAX_ORDER - len(tensors)))[: len(partials)])
 
@@ -52,12 +52,25 @@ def values_of(
     return tuple([torch.from_numpy(r).to(device) for r in results])
 
 
+def _made_for(op: LinearOperator) -> str:
+    # A compiled graph stays on the disk, and another process, where the number is another operator's, finds it by its
+    # text: all that it was compiled for must stand there. An exported one is loaded whatever its text.
+    shapes = [[int(n) for n in calculus.shape_of(op, slot)] for slot in "xym"]
+    return f"{shapes} {op.dtype}" + (f" in {registry.PROCESS}" if torch.compiler.is_exporting() else "")
+
+
 def _read(code: str, tensors: Sequence[Optional]) -> tuple[tuple[Partial, ...], tuple]:
-    """The partials that a text names, and the tensors without those that only fill places."""
+    """The partials that a text names first, and the tensors without those that only fill places."""
+    partials, made_for = code.split(" of ")
+    if " in " in made_for and not made_for.endswith(registry.PROCESS):
+        raise RuntimeError(
+            "A program of torch.export calls the operators of the process that exported it, and was loaded in another: "
+            "save the module's state and build the layer here."
+        )
     tensors = list(tensors)
     while len(tensors) > 3 and tensors[-1] is None:
         tensors.pop()
-    return tuple(Partial(c[0], int(c[1:])) for c in code.split(",")), tuple(tensors)
+    return tuple(Partial(c[0], int(c[1:])) for c in partials.split(",")), tuple(tensors)
 
 
 def _three(results: Sequence[Tensor], like: Tensor) -> tuple[Tensor, Tensor, Tensor]:

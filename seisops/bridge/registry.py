@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import uuid
 import weakref
 from typing import Any
 
@@ -15,6 +16,9 @@ _numbered: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
 _numbers: weakref.WeakKeyDictionary[Any, int] = weakref.WeakKeyDictionary()
 _next = itertools.count(1)
 _lock = threading.Lock()
+
+# Of this process alone: what leaves it, in a file, tells by this name whose numbers it has.
+PROCESS = uuid.uuid4().hex
 
 
 def register(thing: LinearOperator | Keeper) -> int:

@@ -1,5 +1,7 @@
 """Every transform and habit of PyTorch around a layer: each is right or raises."""
 
+import itertools
+
 import numpy as np
 import pylops
 import pytest
@@ -11,6 +13,8 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, Dataset
 from zoo import error, random, world
+
+from seisops.bridge import registry
 
 ROUNDING = 1e-12
 W = world("2d")
@@ -148,6 +152,17 @@ def test_export():
     assert error(torch.export.export(LAYER, (Q,)).module()(2 * Q), LAYER(2 * Q)) <= ROUNDING
 
 
+@pytest.mark.row(
+    "torch.func and torch.compile", "a program of `torch.export` that another process loads", "raises: build the layer"
+)
+def test_an_exported_program_is_refused_in_another_process(tmp_path, monkeypatch):
+    torch.export.save(torch.export.export(LAYER, (Q,)), tmp_path / "layer.pt2")
+    assert error(torch.export.load(tmp_path / "layer.pt2").module()(Q), LAYER(Q)) <= ROUNDING
+    monkeypatch.setattr(registry, "PROCESS", "another")
+    with pytest.raises(RuntimeError, match="build the layer here"):
+        torch.export.load(tmp_path / "layer.pt2").module()(Q)
+
+
 def test_a_layer_compiles_after_a_transform_of_another():
     torch.compile(COMPILED["jvp"])(M)
     layer = torch.compile(Layer(pylops.FirstDerivative(4)), fullgraph=True)
@@ -170,6 +185,23 @@ def test_compile_operators_of_pylops(dtype):
             (f(a).abs() ** 2).sum().backward()
             gradients.append(a.grad.resolve_conj())
         assert (gradients[0] - gradients[1]).norm() <= ROUNDING * gradients[0].norm()
+
+
+@pytest.mark.row(
+    "torch.func and torch.compile", "`torch.compile` beside graphs that other processes left on the disk", "exact"
+)
+def test_compile_where_another_process_has_compiled_an_operator_of_the_same_number(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    x = torch.from_numpy(random((2, 4)))
+    for matrix in random((3, 4)), random((5, 4)):
+        # What a new process has: no number given, nothing in memory.
+        monkeypatch.setattr(registry, "_next", itertools.count(10**9))
+        torch.compiler.reset()
+        layer = Layer(pylops.MatrixMult(matrix))
+        a = x.clone().requires_grad_()
+        torch.compile(layer, fullgraph=True)(a).sum().backward()
+        assert error(a.grad, np.tile(matrix.sum(0), (2, 1))) <= ROUNDING
+        del layer
 
 
 @pytest.mark.row("torch.func and torch.compile", "`apply` inside `torch.compile`", "exact, stays eager")
