@@ -54,9 +54,10 @@ def values_of(
 
 def _made_for(op: LinearOperator) -> str:
     # A compiled graph stays on the disk, and another process, where the number is another operator's, finds it by its
-    # text: all that it was compiled for must stand there. An exported one is loaded whatever its text.
+    # text: all that it was compiled for must stand there. Other graphs may be saved, and run whatever their text.
     shapes = [[int(n) for n in calculus.shape_of(op, slot)] for slot in "xym"]
-    return f"{shapes} {op.dtype}" + (f" in {registry.PROCESS}" if torch.compiler.is_exporting() else "")
+    found_by_text = torch.compiler.is_compiling() and not torch.compiler.is_exporting()
+    return f"{shapes} {op.dtype}" + ("" if found_by_text else f" in {registry.PROCESS}")
 
 
 def _read(code: str, tensors: Sequence[Optional]) -> tuple[tuple[Partial, ...], tuple]:
@@ -64,8 +65,8 @@ def _read(code: str, tensors: Sequence[Optional]) -> tuple[tuple[Partial, ...], 
     partials, made_for = code.split(" of ")
     if " in " in made_for and not made_for.endswith(registry.PROCESS):
         raise RuntimeError(
-            "A program of torch.export calls the operators of the process that exported it, and was loaded in another: "
-            "save the module's state and build the layer here."
+            "A program of torch.export or make_fx calls the operators of the process that made it, and was loaded in "
+            "another: save the module's state and build the layer here."
         )
     tensors = list(tensors)
     while len(tensors) > 3 and tensors[-1] is None:

@@ -9,6 +9,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from seisops_torch import Layer, VelocityModel, apply
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
 from torch.utils.data import DataLoader, Dataset
@@ -153,14 +154,23 @@ def test_export():
 
 
 @pytest.mark.row(
-    "torch.func and torch.compile", "a program of `torch.export` that another process loads", "raises: build the layer"
+    "torch.func and torch.compile",
+    "a program of `torch.export` or `make_fx` that another process loads",
+    "raises: build the layer",
 )
-def test_an_exported_program_is_refused_in_another_process(tmp_path, monkeypatch):
+def test_a_saved_program_is_refused_in_another_process(tmp_path, monkeypatch):
     torch.export.save(torch.export.export(LAYER, (Q,)), tmp_path / "layer.pt2")
-    assert error(torch.export.load(tmp_path / "layer.pt2").module()(Q), LAYER(Q)) <= ROUNDING
+    torch.save(make_fx(LAYER)(Q), tmp_path / "layer.pt")
+    programs = [
+        torch.export.load(tmp_path / "layer.pt2").module(),
+        torch.load(tmp_path / "layer.pt", weights_only=False),
+    ]
+    for program in programs:
+        assert error(program(Q), LAYER(Q)) <= ROUNDING
     monkeypatch.setattr(registry, "PROCESS", "another")
-    with pytest.raises(RuntimeError, match="build the layer here"):
-        torch.export.load(tmp_path / "layer.pt2").module()(Q)
+    for program in programs:
+        with pytest.raises(RuntimeError, match="build the layer here"):
+            program(Q)
 
 
 def test_a_layer_compiles_after_a_transform_of_another():
