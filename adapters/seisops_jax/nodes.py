@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import numpy as np
@@ -15,7 +15,7 @@ from seisops.bridge import calculus
 from seisops.bridge.calculus import Keeper
 from seisops.bridge.form import Inputs, Partial
 from seisops.bridge.waiting import evaluate
-from seisops.execution.config import current, under
+from seisops.execution.config import Config, current, under
 from seisops.storage import buffers
 from seisops_jax import shim
 
@@ -39,6 +39,8 @@ class Node:
     keeper : Keeper, optional
         Where it is left or looked for, as long as the derivatives of this product live. Without one it waits, with
         others of the operator, and goes when it was used.
+    settings : Config
+        Of ``so.config`` where the product was written: what JAX runs later, on threads of its own, knows no others.
     """
 
     op: LinearOperator
@@ -47,6 +49,7 @@ class Node:
     keep: bool = False
     looks: bool = False
     keeper: Keeper | None = None
+    settings: Config = field(default_factory=current)
 
     @property
     def positions(self) -> list[int]:
@@ -74,17 +77,15 @@ def eager(*arguments: jax.Array, node: Node) -> list[jax.Array]:
 
 def staged(context, *arguments, node: Node) -> Sequence:
     """The partials as a call that a compiled function makes back."""
-    # A compiled function runs on threads of its own, which know nothing of the settings it was traced in.
-    settings, outputs = current(), context.avals_out
+    outputs = context.avals_out
 
     def call(*arguments: NDArray) -> list[NDArray]:
-        with under(settings):
-            results = _evaluate(node, arguments)
-        return [np.asarray(r, o.dtype) for r, o in zip(results, outputs, strict=True)]
+        return [np.asarray(r, o.dtype) for r, o in zip(_evaluate(node, arguments), outputs, strict=True)]
 
     return shim.called_back(context, call, arguments)
 
 
 def _evaluate(node: Node, arguments: Sequence) -> list[NDArray]:
     inputs = node.inputs([np.asarray(a) for a in arguments])
-    return evaluate(node.op, node.partials, inputs, node.keeper, keep=node.keep, looks=node.looks)
+    with under(node.settings):
+        return evaluate(node.op, node.partials, inputs, node.keeper, keep=node.keep, looks=node.looks)

@@ -81,7 +81,7 @@ def _callback(text: bytes, *arrays: NDArray) -> list[NDArray]:
     inputs = Inputs.unflat(placed(call["places"], arrays, call["of"]))
     mode = Mode(call["product"], call["keep"], registry.keeper(call["keeper"]))
     # TensorFlow runs nodes on threads of its own, which know nothing of the settings in force where it was traced.
-    with under(_settings.get(call["settings"], DEFAULT)):
+    with under(_settings_of(call["settings"])):
         return _compute(op, mode, partials, inputs)
 
 
@@ -156,9 +156,25 @@ def _settings_now() -> str:
     if now == DEFAULT:
         return ""
     with _lock:
-        name = next((k for k, known in _settings.items() if known == now), f"{registry.PROCESS}:{len(_settings)}")
+        # All others but the storage leave numbers as they are.
+        kind = "" if now.storage == DEFAULT.storage else _STORED
+        new = f"{registry.PROCESS}:{len(_settings)}{kind}"
+        name = next((k for k, known in _settings.items() if known == now), new)
         _settings[name] = now
     return name
+
+
+_STORED = " storage"
+
+
+def _settings_of(name: str) -> Config:
+    """The settings that a graph was traced in, the default ones in another process where they give the same numbers."""
+    if name.endswith(_STORED) and name not in _settings:
+        raise RuntimeError(
+            "This graph was traced in another process in so.config(storage=...), which is not in its file: trace and "
+            "save it in the default settings, or build the layer here."
+        )
+    return _settings.get(name, DEFAULT)
 
 
 def placed(places: Sequence[int], given: Sequence, n: int) -> tuple:

@@ -83,9 +83,17 @@ class Layer(nn.Module):
 
     def __init__(self, op: LinearOperator) -> None:
         super().__init__()
-        self.op = compose(op)
-        self._number = registry.register(self.op)
-        self._own = _traits(self.op)
+        self.op = op
+
+    @property
+    def op(self) -> LinearOperator:
+        """The operator, composed; what compiled functions know of it follows when it is replaced."""
+        return self._op
+
+    @op.setter
+    def op(self, op: LinearOperator) -> None:
+        self._op = compose(op)
+        self._number, self._own = registry.register(self._op), _traits(self._op)
 
     def forward(self, x: Tensor, m: Tensor | None = None, **parameters: Tensor) -> Tensor:
         """See :func:`apply`."""
@@ -107,7 +115,7 @@ class Layer(nn.Module):
 
     def __setstate__(self, state: dict) -> None:
         super().__setstate__(state)
-        self._number, self._own = registry.register(self.op), _traits(self.op)
+        self.op = self._op
 
     def extra_repr(self) -> str:
         return describe(self.op)

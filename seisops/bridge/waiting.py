@@ -14,6 +14,8 @@ from pylops import LinearOperator
 from seisops.bridge import calculus
 from seisops.bridge.calculus import Keeper
 from seisops.bridge.form import Inputs, Partial
+from seisops.execution.config import current
+from seisops.storage import Storage
 
 # Forward products in graphs whose wavefields wait for a backward; the oldest is dropped and marched again.
 WAITING = 16
@@ -35,17 +37,18 @@ class _Borrowed(Keeper):
 class Waiting:
     """Linearisations that the products of an operator left in graphs, until their backward has used them.
 
-    They are found by content, whatever runs when: a miss costs a march and nothing else.
+    They are found by content, whatever runs when, among those of the storage in force: a miss costs a march and nothing
+    else.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._left: list[dict] = []
+        self._left: list[tuple[Storage, dict]] = []
 
     def leave(self, keeper: Keeper) -> None:
         """Put what a product kept where its backward looks."""
         with self._lock:
-            self._left = [*self._left, dict(keeper.kept)][-WAITING:]
+            self._left = [*self._left, (current().storage, dict(keeper.kept))][-WAITING:]
 
     def clear(self) -> None:
         """Let all go."""
@@ -56,11 +59,15 @@ class Waiting:
     def borrow(self, more: Mapping | None = None) -> Iterator[Keeper]:
         """A keeper of all that waits, and of `more` that stays; what is found in it waits no longer."""
         with self._lock:
-            keeper = _Borrowed(False, {k: v for kept in self._left for k, v in kept.items()} | dict(more or {}))
+            mine = [kept for storage, kept in self._left if storage == current().storage]
+            keeper = _Borrowed(False, {k: v for kept in mine for k, v in kept.items()} | dict(more or {}))
         yield keeper
         with self._lock:
-            rest = [{k: v for k, v in kept.items() if k not in keeper.found} for kept in self._left]
-            self._left = [kept for kept in rest if kept]
+            storage = current().storage
+            rest = [
+                (s, {k: v for k, v in kept.items() if s != storage or k not in keeper.found}) for s, kept in self._left
+            ]
+            self._left = [(s, kept) for s, kept in rest if kept]
 
 
 _lock = threading.Lock()

@@ -236,6 +236,32 @@ def test_a_compiled_function_keeps_the_settings_it_was_traced_in(layer):
     assert len(pool.parcels) > before
 
 
+ROUGH = so.storage.Frequencies([0.01])
+
+
+@pytest.mark.row("Around the layer", "compiled functions of several settings, in any order", "each has its own")
+def test_compiled_functions_of_several_settings(layer):
+    exact, rough = (jax.jit(lambda m: layer(Q, m=m)) for _ in range(2))
+    d, pull = jax.vjp(exact, M)
+    with so.config(storage=ROUGH):
+        _, another = jax.vjp(rough, M)
+        expected = W.F.jacobian(W.q).H @ np.asarray(d)
+    assert error(pull(d)[0], (W.F.jacobian(W.q).H @ np.asarray(d)).reshape(M.shape)) <= ROUNDING
+    assert error(another(d)[0], expected.reshape(M.shape)) <= ROUNDING
+    assert error(pull(d)[0], another(d)[0]) > 1e-3
+
+
+@pytest.mark.row("Around the layer", "settings of `so.config` inside of a compiled function", "in force there")
+def test_settings_inside_of_a_compiled_function(layer):
+    def gradient(m):
+        with so.config(storage=ROUGH):
+            return jax.grad(lambda m: (layer(Q, m=m) ** 2).sum())(m)
+
+    expected = gradient(M)
+    assert error(expected, jax.grad(lambda m: (layer(Q, m=m) ** 2).sum())(M)) > 1e-3
+    assert error(jax.jit(gradient)(M), expected) <= ROUNDING
+
+
 @pytest.mark.row("Around the layer", "an operator that nothing but a compiled function refers to", "lives as long")
 def test_an_operator_lives_as_long_as_its_graph():
     f = jax.jit(lambda q: apply(pylops.FirstDerivative(W.F.dimsd, axis=-1) @ W.F, q))

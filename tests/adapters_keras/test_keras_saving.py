@@ -12,7 +12,7 @@ import numpy as np
 import pylops
 import pytest
 import tensorflow as tf
-from seisops_keras import Layer, VelocityModel, apply, shim, spec
+from seisops_keras import Layer, VelocityModel, apply, nodes, shim, spec
 from seisops_keras.tensorflow import register
 
 import seisops as so
@@ -98,6 +98,18 @@ def test_settings_of_graphs(double):
         rough, graph = gradient(m), tf.function(gradient)(m)
     assert np.abs(rough - exact).max() > 1e-3 * np.abs(exact).max()
     assert np.abs(rough - graph).max() < 1e-10 * np.abs(exact).max()
+
+
+def test_a_graph_of_a_storage_is_refused_in_another_process(double, monkeypatch, tmp_path):
+    module = tf.Module()
+    module.f = tf.function(lambda q: apply(double.F, q), input_signature=[tf.TensorSpec(double.q.shape, tf.float64)])
+    with so.config(storage=so.storage.Frequencies([0.01])):
+        tf.saved_model.save(module, tmp_path)
+    again = tf.saved_model.load(tmp_path)
+    assert np.array_equal(again.f(tf.constant(double.q)), double.F @ double.q)
+    monkeypatch.setattr(nodes, "_settings", {})
+    with pytest.raises(Exception, match="trace and save it in the default settings"):
+        again.f(tf.constant(double.q))
 
 
 def test_every_parameter_of_a_model_survives():

@@ -197,6 +197,15 @@ def test_compile_operators_of_pylops(dtype):
         assert (gradients[0] - gradients[1]).norm() <= ROUNDING * gradients[0].norm()
 
 
+def test_compile_a_layer_whose_operator_is_replaced():
+    layer, x = Layer(pylops.MatrixMult(random((3, 4)))), torch.from_numpy(random(4))
+    f = torch.compile(layer, fullgraph=True)
+    for matrix in random((3, 4), 1), random((5, 4)):
+        layer.op = pylops.MatrixMult(matrix)
+        for g in (layer, f):
+            assert error(g(x), matrix @ x.numpy()) <= ROUNDING
+
+
 @pytest.mark.row(
     "torch.func and torch.compile", "`torch.compile` beside graphs that other processes left on the disk", "exact"
 )
