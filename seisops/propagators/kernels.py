@@ -122,15 +122,21 @@ def _backwards(equations: dict[str, list], time) -> dict[str, list]:
     return {port: list(map(turned, found)) for port, found in equations.items()}
 
 
+# What takes the place of Devito's flags for gcc: of vectors of 64 bytes that a difference reads most lie in two lines
+# of a cache, and more is left at the end of a row. Marches take 10 to 20 % less with vectors of 32.
+_FLAGS = {"-mprefer-vector-width=512": "-mprefer-vector-width=256"}
+
+
 def _build(spec: KernelSpec) -> Operator:
     shape = (4 * (spec.reach + spec.absorb),) * spec.ndim
     with lowering():
         functions = FieldSet(spec, domain.template(shape, np.dtype(spec.dtype).type, spec.free_surface))
         operator = Operator(_equations(spec, functions), name="March", **_build_options(spec))
     operator._headers.update(MACROS)
-    # Its own copy, as Devito's may be shared. A debugger's symbols take a fifth of the time that compiling takes.
+    # Its own copy, as Devito's may be shared.
     operator._compiler = copy(operator._compiler)
-    operator._compiler.cflags = [flag for flag in operator._compiler.cflags if flag != "-g"]
+    # A debugger's symbols take a fifth of the time that compiling takes.
+    operator._compiler.cflags = [_FLAGS.get(flag, flag) for flag in operator._compiler.cflags if flag != "-g"]
     with _in_a_folder_of_its_own(operator._compiler):
         _ = operator.cfunction
     return operator
