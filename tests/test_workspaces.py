@@ -120,3 +120,11 @@ def test_a_march_that_is_collected_while_another_gives_back_does_not_wait_for_it
     thread.join(60)
     assert not thread.is_alive()
     assert space in idle(fresh)
+
+
+def test_arrays_begin_at_places_of_a_page_of_their_own(fresh):
+    march((25, 21))
+    begins = [[view.__array_interface__["data"][0] % 4096 for view in space.waves.values()] for space in idle(fresh)]
+    begins += [[x.__array_interface__["data"][0] % 4096 for x in space.zeroed] for space in idle(fresh)]
+    assert all(len(set(places)) == len(places) > 0 for places in begins)
+    assert not any(place % 64 for places in begins for place in places)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
+import mmap
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from functools import cached_property
 import numpy as np
 import psutil
 from devito import Operator
+from devito.data.allocators import PosixAllocator
 from devito.types.caching import CacheManager
 from numpy.typing import NDArray
 
@@ -22,6 +25,7 @@ from seisops.propagators import domain
 from seisops.propagators.kernels import FieldSet, KernelSpec
 from seisops.propagators.strips import felt
 from seisops.propagators.surroundings import quiet
+from seisops.storage import buffers
 
 # Amplitude reflection of the layer at vertical incidence in the continuous limit.
 REFLECTION = 1e-4
@@ -35,6 +39,27 @@ OBJECTS = 2**19
 SHAPES = 64
 
 
+class _Apart(PosixAllocator):
+    """Begins every array elsewhere in a page than the one before.
+
+    Devito's all begin with a page, where a processor takes what is read of one for what was just written of another,
+    and waits: marches of several fields took up to 5 % longer.
+    """
+
+    STEP = 5 * buffers.ALIGNMENT
+
+    def __init__(self) -> None:
+        self._next = itertools.count()
+
+    def _alloc_C_libcall(self, size, ctype):
+        begins = next(self._next) * self.STEP % mmap.PAGESIZE
+        found, given = super()._alloc_C_libcall(size + -(-begins // ctypes.sizeof(ctype)), ctype)
+        return (None if found is None else ctypes.c_void_p(found.value + begins)), given
+
+
+_APART = _Apart()
+
+
 def view(f) -> NDArray:
     """The memory of a Devito function, halo included."""
     return allocated(f).data_with_halo.view(np.ndarray)
@@ -46,6 +71,8 @@ def allocated(f):
     For every array that it allocates itself Devito empties its caches, and SymPy's.
     """
     if f._data is None and not f._first_touch:
+        if type(f._allocator) is PosixAllocator:
+            f._allocator = _APART
         f._create_data()
         f.data_with_halo.view(np.ndarray)[...] = 0
     return f
