@@ -40,7 +40,7 @@ class Node:
         Where it is left or looked for, as long as the derivatives of this product live. Without one it waits, with
         others of the operator, and goes when it was used.
     settings : Config
-        Of ``so.config`` where the product was written: what JAX runs later, on threads of its own, knows no others.
+        Of ``so.config`` where the product was written, for compiled functions, which run on threads that know of none.
     """
 
     op: LinearOperator
@@ -80,12 +80,13 @@ def staged(context, *arguments, node: Node) -> Sequence:
     outputs = context.avals_out
 
     def call(*arguments: NDArray) -> list[NDArray]:
-        return [np.asarray(r, o.dtype) for r, o in zip(_evaluate(node, arguments), outputs, strict=True)]
+        with under(node.settings):
+            results = _evaluate(node, arguments)
+        return [np.asarray(r, o.dtype) for r, o in zip(results, outputs, strict=True)]
 
     return shim.called_back(context, call, arguments)
 
 
 def _evaluate(node: Node, arguments: Sequence) -> list[NDArray]:
     inputs = node.inputs([np.asarray(a) for a in arguments])
-    with under(node.settings):
-        return evaluate(node.op, node.partials, inputs, node.keeper, keep=node.keep, looks=node.looks)
+    return evaluate(node.op, node.partials, inputs, node.keeper, keep=node.keep, looks=node.looks)
