@@ -136,6 +136,8 @@ _keys: weakref.WeakKeyDictionary[LinearOperator, str] = weakref.WeakKeyDictionar
 _operators: dict[str, LinearOperator] = {}
 # Settings of so.config that graphs were traced in, other than the default ones.
 _settings: dict[str, Config] = {}
+# How names of those end on which numbers depend: all but the storage leave them as they are.
+_STORED = " storage"
 
 
 def _key(op: LinearOperator) -> str:
@@ -156,15 +158,11 @@ def _settings_now() -> str:
     if now == DEFAULT:
         return ""
     with _lock:
-        # All others but the storage leave numbers as they are.
         kind = "" if now.storage == DEFAULT.storage else _STORED
         new = f"{registry.PROCESS}:{len(_settings)}{kind}"
         name = next((k for k, known in _settings.items() if known == now), new)
         _settings[name] = now
     return name
-
-
-_STORED = " storage"
 
 
 def _settings_of(name: str) -> Config:

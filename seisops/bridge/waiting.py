@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -56,14 +56,14 @@ class Waiting:
             self._left = []
 
     @contextmanager
-    def borrow(self, more: Mapping | None = None) -> Iterator[Keeper]:
-        """A keeper of all that waits, and of `more` that stays; what is found in it waits no longer."""
+    def borrow(self) -> Iterator[Keeper]:
+        """A keeper of all that waits; what is found in it waits no longer."""
+        storage = current().storage
         with self._lock:
-            mine = [kept for storage, kept in self._left if storage == current().storage]
-            keeper = _Borrowed(False, {k: v for kept in mine for k, v in kept.items()} | dict(more or {}))
+            mine = [kept for s, kept in self._left if s == storage]
+            keeper = _Borrowed(False, {k: v for kept in mine for k, v in kept.items()})
         yield keeper
         with self._lock:
-            storage = current().storage
             rest = [
                 (s, {k: v for k, v in kept.items() if s != storage or k not in keeper.found}) for s, kept in self._left
             ]

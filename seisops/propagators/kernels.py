@@ -123,7 +123,7 @@ def _backwards(equations: dict[str, list], time) -> dict[str, list]:
 
 
 # What takes the place of Devito's flags for gcc: of vectors of 64 bytes that a difference reads most lie in two lines
-# of a cache, and more is left at the end of a row. Marches take 10 to 20 % less with vectors of 32.
+# of a cache, and more is left at the end of a row. Marches take 8 to 20 % less with vectors of 32.
 _FLAGS = {"-mprefer-vector-width=512": "-mprefer-vector-width=256"}
 
 

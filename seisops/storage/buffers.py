@@ -62,7 +62,8 @@ class _Block:
         # Held for whoever comes next; where it is too much, what was not used for longest goes.
         global _held
         # The end of an array can come in the middle of any line, of these too: then its memory goes to the system.
-        if not _lock.acquire(blocking=False):
+        # At the end of the process what is here may have gone before.
+        if _lock is None or not _lock.acquire(blocking=False):
             return
         try:
             _idle.setdefault(self.raw.nbytes, []).append(self.raw)
