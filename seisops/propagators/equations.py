@@ -9,8 +9,9 @@ A transpose marches backwards, where the level ahead is the one before in time. 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 
 from devito import Derivative, Eq, Function, Grid, Inc, TimeFunction
@@ -84,13 +85,25 @@ class Functions:
         differences of a memory has strips of a later `turn`.
         """
         if (axis, turn) not in self._sides:
-            # In loops of the whole grid what is changed in place would change what the next nodes still read; and a
-            # loop over a short row must not read at once, at other offsets, what the one before wrote: it would wait.
-            in_place = any(not f.second and f.strip is None for f in self.scheme.fields)
-            apart = range(self.grid.dim) if in_place else (self.grid.dim - 2,)
-            sides = [Side(axis, side, self.widths[axis], self.grid, turn, apart=apart) for side in self.names[axis]]
+            sides = [Side(axis, side, self.widths[axis], self.grid, turn, self._apart) for side in self.names[axis]]
             self._sides[axis, turn] = sides
         return self._sides[axis, turn]
+
+    @cached_property
+    def _apart(self) -> Collection[int]:
+        """The axes along which strips do not run in the loops of the whole grid.
+
+        A loop over a short row must not read at once, at other offsets, what the one before it wrote: it would wait.
+        Where none does, the rows of the grid that it reads are still in the caches.
+        """
+        scheme, axes = self.scheme, range(self.grid.dim)
+        memories = {f.name for f in scheme.fields if f.strip is not None}
+        taken = (t.operations for s in scheme.stages for t in s.terms if t.field in memories)
+        beside = any(isinstance(o, Difference) for operations in taken for o in operations)
+        if not scheme.second and not beside:
+            return ()
+        # In loops of the whole grid what is changed in place would change what the next nodes still read.
+        return axes if any(not f.second and f.strip is None for f in scheme.fields) else axes[-2:-1]
 
     def all(self) -> Iterator[Function]:
         """Every function."""
