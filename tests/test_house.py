@@ -5,6 +5,7 @@ import importlib
 import inspect
 import os
 import pkgutil
+import platform
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from zoo import world
 
 import seisops as so
+from seisops.propagators.surroundings import _FLUSH
 
 
 def run(code):
@@ -89,6 +91,16 @@ def test_a_run_leaves_the_arithmetic_alone():
     assert tiny * np.float32(1) != 0
     assert np.all(np.full(16, 1e-40, np.float32) * np.ones(16, np.float32) != 0)
     assert np.float64(1e-310) * 1.0 != 0
+
+
+def test_samplers_take_subnormal_numbers_for_zero():
+    """As kernels do: a processor stops at each, and what points record before a wave arrives is full of them."""
+    w = world("2d-float32")
+    Pr = so.Projection(w.model, w.rec)
+    tiny, kept = np.float32(1e-40), (sys.platform, platform.machine()) not in _FLUSH
+    assert np.any(Pr @ np.full(Pr.dims, tiny)) == kept
+    assert np.any(Pr.H @ np.full(Pr.dimsd, tiny)) == kept
+    assert np.all(np.full(16, tiny) * np.ones(16, np.float32) != 0)
 
 
 def test_a_run_in_a_fresh_process_leaves_the_arithmetic_alone():

@@ -33,6 +33,7 @@ from seisops.propagators import domain
 from seisops.propagators.couplings import Points
 from seisops.propagators.marching import Term
 from seisops.propagators.points import HALF_WIDTH, PointWeights, point_weights
+from seisops.propagators.surroundings import flushing
 from seisops.time_operator import time_operator
 from seisops.units import check_positions
 
@@ -172,7 +173,8 @@ class Projection(SurveyOperator):
 
     def _forward(self, u):
         W, u = time_operator(self.model, self.geometry), self._shotwise(u)
-        return self._join([self._read(groups, ui) @ W for groups, ui in zip(self._weights, u, strict=True)])
+        with flushing():
+            return self._join([self._read(groups, ui) @ W for groups, ui in zip(self._weights, u, strict=True)])
 
     def _read(self, groups: list[tuple[str, PointWeights]], u: NDArray) -> NDArray:
         """The series of all points of a shot, in steps."""
@@ -187,8 +189,9 @@ class Projection(SurveyOperator):
     def _transposed(self, d):
         W = time_operator(self.model, self.geometry)
         u = np.zeros(self.dims, self.dtype)
-        for groups, s, shot in zip(self._weights, self._split(d), self._shotwise(u), strict=True):
-            self._write(groups, s @ W.T, shot)
+        with flushing():
+            for groups, s, shot in zip(self._weights, self._split(d), self._shotwise(u), strict=True):
+                self._write(groups, s @ W.T, shot)
         return u
 
     def _write(self, groups: list[tuple[str, PointWeights]], s: NDArray, u: NDArray) -> None:
@@ -217,10 +220,11 @@ class Projection(SurveyOperator):
         given, (_, points) = {}, zip(*self._weights[i], strict=True)
         if values is not None:
             parts = np.split(values, len(self._parts)) if self._several else [values]
-            series = [
-                time_operator(self.model, self.geometry, f, end == RECEIVER) @ x.T
-                for f, x in zip(self._filters[end], parts, strict=True)
-            ]
+            with flushing():
+                series = [
+                    time_operator(self.model, self.geometry, f, end == RECEIVER) @ x.T
+                    for f, x in zip(self._filters[end], parts, strict=True)
+                ]
             given["series"] = np.hstack(series) if self._several else series[0]
         return Term(self._couplings[i], given, points)
 
@@ -231,10 +235,11 @@ class Projection(SurveyOperator):
     def recorded(self, i: int, payload: NDArray, end: str = RECEIVER) -> NDArray:
         """The data of shot `i` from what its march measured."""
         parts = np.split(payload, len(self._parts), axis=1) if self._several else [payload]
-        records = [
-            x.T @ time_operator(self.model, self.geometry, f, end == RECEIVER)
-            for x, f in zip(parts, self._filters[end], strict=True)
-        ]
+        with flushing():
+            records = [
+                x.T @ time_operator(self.model, self.geometry, f, end == RECEIVER)
+                for x, f in zip(parts, self._filters[end], strict=True)
+            ]
         return np.vstack(records) if self._several else records[0]
 
     def collector(self) -> Collected:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import logging
+import platform
+import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -67,3 +69,24 @@ class float_environment:
 
     def __exit__(self, *error) -> None:
         _process.fesetenv(self.saved)
+
+
+# Of an environment of floating point, where its control word begins and which bits make zeros of subnormal numbers.
+_FLUSH = {("linux", "x86_64"): (28, 0x8040), ("linux", "aarch64"): (0, 1 << 24)}
+
+
+class flushing(float_environment):
+    """Take subnormal numbers for zero inside a ``with`` block, as kernels do, where it is known how.
+
+    A processor stops at each of them, and what points record before a wave arrives is full of them: the change of time
+    axes took ten times as long.
+    """
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        known = _FLUSH.get((sys.platform, platform.machine()))
+        if known:
+            start, bits = known
+            ours = _Environment.from_buffer_copy(self.saved)
+            ctypes.c_uint32.from_buffer(ours, start).value |= bits
+            _process.fesetenv(ours)
