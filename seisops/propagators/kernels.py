@@ -136,7 +136,10 @@ def _build(spec: KernelSpec) -> Operator:
     # Its own copy, as Devito's may be shared.
     operator._compiler = copy(operator._compiler)
     # A debugger's symbols take a fifth of the time that compiling takes.
-    operator._compiler.cflags = [_FLAGS.get(flag, flag) for flag in operator._compiler.cflags if flag != "-g"]
+    flags = [_FLAGS.get(flag, flag) for flag in operator._compiler.cflags if flag != "-g"]
+    operator._compiler.cflags = flags
+    # Devito names a binary by the code and its own settings, and takes one of other flags for it.
+    operator._soname += hashlib.sha256(repr(flags).encode()).hexdigest()[:8]
     with _in_a_folder_of_its_own(operator._compiler):
         _ = operator.cfunction
     return operator
