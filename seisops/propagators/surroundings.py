@@ -56,6 +56,11 @@ _process = ctypes.CDLL(None)
 _Environment = ctypes.c_char * 256
 
 
+# Of an environment of floating point, where its control word begins and which bits make zeros of subnormal numbers.
+_KNOWN = {("linux", "x86_64"): (28, 0x8040), ("linux", "aarch64"): (0, 1 << 24)}
+FLUSH = _KNOWN.get((sys.platform, platform.machine()))
+
+
 class float_environment:
     """Keep the process in IEEE arithmetic inside a ``with`` block.
 
@@ -63,16 +68,19 @@ class float_environment:
     when they are called; the thread is the user's.
     """
 
+    within = None
+
     def __enter__(self) -> None:
         self.saved = _Environment()
         _process.fegetenv(self.saved)
+        if self.within:
+            start, bits = self.within
+            ours = _Environment.from_buffer_copy(self.saved)
+            ctypes.c_uint32.from_buffer(ours, start).value |= bits
+            _process.fesetenv(ours)
 
     def __exit__(self, *error) -> None:
         _process.fesetenv(self.saved)
-
-
-# Of an environment of floating point, where its control word begins and which bits make zeros of subnormal numbers.
-_FLUSH = {("linux", "x86_64"): (28, 0x8040), ("linux", "aarch64"): (0, 1 << 24)}
 
 
 class flushing(float_environment):
@@ -82,11 +90,4 @@ class flushing(float_environment):
     axes took ten times as long.
     """
 
-    def __enter__(self) -> None:
-        super().__enter__()
-        known = _FLUSH.get((sys.platform, platform.machine()))
-        if known:
-            start, bits = known
-            ours = _Environment.from_buffer_copy(self.saved)
-            ctypes.c_uint32.from_buffer(ours, start).value |= bits
-            _process.fesetenv(ours)
+    within = FLUSH
