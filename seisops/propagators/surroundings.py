@@ -68,13 +68,13 @@ class float_environment:
     when they are called; the thread is the user's.
     """
 
-    within = None
+    flush = None
 
     def __enter__(self) -> None:
         self.saved = _Environment()
         _process.fegetenv(self.saved)
-        if self.within:
-            start, bits = self.within
+        if self.flush:
+            start, bits = self.flush
             ours = _Environment.from_buffer_copy(self.saved)
             ctypes.c_uint32.from_buffer(ours, start).value |= bits
             _process.fesetenv(ours)
@@ -90,4 +90,4 @@ class flushing(float_environment):
     axes took ten times as long.
     """
 
-    within = FLUSH
+    flush = FLUSH
